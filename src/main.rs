@@ -1,0 +1,3 @@
+//! The `meshd` command.
+
+fn main() {}
