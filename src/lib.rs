@@ -5,4 +5,6 @@
 pub mod agent;
 pub mod clock;
 pub mod decide;
+pub mod disk;
 pub mod scope;
+pub mod watch;
