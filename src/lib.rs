@@ -6,3 +6,6 @@ pub mod agent;
 pub mod clock;
 pub mod decide;
 pub mod scope;
+
+pub mod config;
+pub mod telemetry;
