@@ -7,5 +7,9 @@ pub mod clock;
 pub mod decide;
 pub mod scope;
 
+pub mod api;
 pub mod config;
+pub mod engine;
+pub mod lock;
+pub mod systemd;
 pub mod telemetry;
