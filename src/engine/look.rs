@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::FileType;
+use rustix::fs::{CWD, FileType};
 
 use super::pass::Engine;
+use super::site::{Eyes, deepest};
 use crate::agent::{AgentId, Moment};
-use crate::decide::{
-    Checkout, Found, Probe, ProjectDir, Reach, Root, RootFound, Site, UnreadableKind, View,
-};
-use crate::disk::{self, MANIFEST, Sight, Trust, Walk, stat, tree};
+use crate::decide::{Checkout, Probe, Reach, Root, RootFound, Site, UnreadableKind, View};
+use crate::disk::{Trust, Walk, stat, tree};
 use crate::scope::Scope;
 
 impl Engine {
@@ -32,7 +31,8 @@ impl Engine {
         }
         while !open.is_empty() {
             let looked_at: Vec<PathBuf> = std::mem::take(&mut open).into_iter().collect();
-            let sites = tree::in_parallel(&looked_at, |project| self.site(project, &view.roots));
+            let eyes = Eyes { roots: &self.roots, kept: &self.kept, memory: &self.memory, trees: &self.trees };
+            let sites = tree::in_parallel(&looked_at, |project| eyes.site(project, &view.roots));
             let places = looked_at.into_iter().zip(sites);
             for (project, site) in places {
                 self.bring_in(&project, &site, &mut view, &mut open);
@@ -121,39 +121,6 @@ impl Engine {
         open
     }
 
-    /// What is at one project.
-    fn site(&self, project: &Path, roots: &BTreeMap<Arc<Path>, Root>) -> Site {
-        let root = self.root_of(project);
-        let denied = self.memory.is_denied(project);
-        let is_there = |root: &Arc<Path>| matches!(roots.get(root), Some(Root { found: RootFound::Directory(_), .. }));
-        let sight = match &root {
-            // Nothing is decided from what lies outside of every root, or in a root that is not there.
-            None => Sight { probe: Probe::Absent(ProjectDir::Gone), identity: None },
-            Some(root) if !is_there(root) => Sight { probe: Probe::Absent(ProjectDir::Gone), identity: None },
-            Some(root) => {
-                self.as_recorded(project, root).unwrap_or_else(|| disk::probe(project, Some(root.clone())))
-            }
-        };
-        let Sight { probe, identity } = sight;
-        Site { root, denied, probe, identity, checkout: Checkout::Main, standing: Duration::ZERO }
-    }
-
-    /// Whether the manifest is certainly the one that was read into the record of this place.
-    fn as_recorded(&self, project: &Path, root: &Arc<Path>) -> Option<Sight> {
-        let record = self.memory.at(project)?;
-        let observation = record.observation?;
-        if record.scan_root.as_ref() != Some(root) {
-            return None;
-        }
-        // The tree vouches for the directories on the way: none of them became a link.
-        let identity = self.trees.get(root)?.project_identity(project)?;
-        let (kind, fingerprint) = stat::file_at(&project.join(MANIFEST)).ok()?;
-        (kind == FileType::RegularFile && observation.vouches_for(&fingerprint)).then(|| Sight {
-            probe: Probe::Present(Found::AsRecorded(record.id.clone())),
-            identity: Some(identity),
-        })
-    }
-
     /// What a look at one place brings in: the agent that is recorded there, the one whose manifest is there, and the other
     /// places that either of them is known at.
     fn bring_in(&self, project: &Path, site: &Site, view: &mut View, open: &mut BTreeSet<PathBuf>) {
@@ -190,16 +157,6 @@ impl Engine {
             }
         }
     }
-
-    /// The deepest configured root that a walk comes to the project from.
-    fn root_of(&self, project: &Path) -> Option<Arc<Path>> {
-        deepest(&self.roots, project).filter(|root| self.kept.reaches(root, project))
-    }
-}
-
-/// The deepest of some roots that a path is under.
-fn deepest(roots: &[Arc<Path>], path: &Path) -> Option<Arc<Path>> {
-    roots.iter().filter(|root| path.starts_with(root)).max_by_key(|root| root.components().count()).cloned()
 }
 
 /// Where an id is claimed more than once, finds out which of the projects are linked worktrees.
@@ -215,7 +172,7 @@ fn tell_worktrees_apart(view: &mut View) {
     }
     for (project, site) in &mut view.sites {
         if carried(site).is_some_and(|id| times.get(&id).is_some_and(|count| *count > 1)) {
-            let is_file = matches!(stat::file_at(&project.join(".git")), Ok((FileType::RegularFile, _)));
+            let is_file = matches!(stat::file(CWD, project.join(".git")), Ok((FileType::RegularFile, _)));
             site.checkout = if is_file { Checkout::Linked } else { Checkout::Main };
         }
     }

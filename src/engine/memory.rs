@@ -193,7 +193,8 @@ impl Memory {
 
     fn clear(&mut self, cleared: &Problem) {
         let Some(problems) = self.problems.get_mut(&cleared.project) else { return };
-        let ids: Vec<AgentId> = problems.iter().filter(|known| known.kind == cleared.kind).filter_map(|known| known.id.clone()).collect();
+        let ids: Vec<AgentId> =
+            problems.iter().filter(|known| known.kind == cleared.kind).filter_map(|known| known.id.clone()).collect();
         problems.retain(|problem| problem.kind != cleared.kind);
         if problems.is_empty() {
             self.problems.remove(&cleared.project);

@@ -8,6 +8,7 @@ mod pass;
 mod result;
 mod run;
 mod schedule;
+mod site;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,7 +87,12 @@ impl MeshCore {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(engine: Engine, inbox: Inbox, vitals: Arc<dyn Vitals>, checkpoint: Option<Sender<()>>) -> std::io::Result<Self> {
+    pub fn start(
+        engine: Engine,
+        inbox: Inbox,
+        vitals: Arc<dyn Vitals>,
+        checkpoint: Option<Sender<()>>,
+    ) -> std::io::Result<Self> {
         let (requests, receiver) = bounded(MAX_REQUESTS);
         let facts = Arc::new(run::Shared::new(vitals));
         let runner = run::Runner::new(engine, inbox, receiver, facts.clone(), checkpoint);

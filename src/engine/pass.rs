@@ -14,7 +14,7 @@ use crate::decide::{Plan, Policy, Reach, RootFound, View, decide};
 use crate::disk::{Kept, Tree, Watches};
 use crate::registry::{AgentRegistry, Durability, RegistryError};
 use crate::scope::Scope;
-use crate::telemetry;
+use crate::telemetry::Telemetry;
 
 /// What an engine works with.
 pub struct Setup {
@@ -32,6 +32,8 @@ pub struct Setup {
     pub watches: Box<dyn Watches>,
     /// Who says what time it is.
     pub clock: Box<dyn Clock>,
+    /// Who tells of it.
+    pub telemetry: Telemetry,
 }
 
 /// The one writer of the registry.
@@ -43,6 +45,7 @@ pub struct Engine {
     policy: Policy,
     pub(super) watches: Box<dyn Watches>,
     clock: Box<dyn Clock>,
+    pub(super) telemetry: Telemetry,
     pub(super) memory: Memory,
     pub(super) trees: BTreeMap<Arc<Path>, Tree>,
     /// What the last look found at the roots.
@@ -53,6 +56,8 @@ pub struct Engine {
     pub(super) doubts: HashMap<PathBuf, i64>,
     /// When, on the boot clock, to look again.
     again: BTreeMap<PathBuf, i64>,
+    /// The newest event that is forgotten already.
+    pruned_to: u64,
 }
 
 /// What one pass came to.
@@ -73,13 +78,16 @@ const WORTH_A_WRITE: usize = 1_000;
 /// Events that are kept: some days of a busy machine, 30 MB.
 const EVENTS_KEPT: u64 = 100_000;
 
+/// Older events go so many at once: a little every sweep would be a write every sweep.
+const EVENTS_SLACK: u64 = 10_000;
+
 impl Engine {
     /// An engine over a registry.
     ///
     /// # Errors
     /// The registry cannot be read.
     pub fn new(setup: Setup) -> Result<Self, RegistryError> {
-        let Setup { mut registry, registry_file, roots, kept, policy, watches, clock } = setup;
+        let Setup { mut registry, registry_file, roots, kept, policy, watches, clock, telemetry } = setup;
         configure(&mut registry, &roots)?;
         let mut engine = Self {
             memory: Memory::load(&registry)?,
@@ -90,11 +98,13 @@ impl Engine {
             policy,
             watches,
             clock,
+            telemetry,
             trees: BTreeMap::new(),
             found: HashMap::new(),
             accepted: BTreeSet::new(),
             doubts: HashMap::new(),
             again: BTreeMap::new(),
+            pruned_to: 0,
         };
         engine.set_roots(&roots);
         Ok(engine)
@@ -113,9 +123,9 @@ impl Engine {
         let plan = decide(&view, &now, &self.policy);
         let outcome = apply(&plan, view.reach, &mut self.registry, &now)?;
         self.remember(&view, &plan, &outcome, &now);
-        telemetry::tell(&outcome);
+        self.telemetry.tell(&outcome);
         if scope.is_everything() {
-            self.registry.prune_events(EVENTS_KEPT)?;
+            self.prune_events()?;
         }
         let result = ReconcileResult::of(&outcome, self.memory.count_problems());
         Ok(Pass { plan, outcome, result })
@@ -259,6 +269,15 @@ impl Engine {
         }
     }
 
+    fn prune_events(&mut self) -> Result<(), RegistryError> {
+        let newest_old = self.registry.last_seq()?.saturating_sub(EVENTS_KEPT);
+        if newest_old >= self.pruned_to.saturating_add(EVENTS_SLACK) {
+            self.registry.transact(Durability::Rebuildable, |batch| batch.prune_events(EVENTS_KEPT))?;
+            self.pruned_to = newest_old;
+        }
+        Ok(())
+    }
+
     /// Notices a registry that was deleted, replaced or edited by somebody else.
     fn reload_if_touched(&mut self) -> Result<(), RegistryError> {
         let is_replaced = self.registry_file.as_ref().is_some_and(|file| !self.registry.is_same_file(file));
@@ -275,7 +294,7 @@ impl Engine {
         let Some(file) = &self.registry_file else { return Ok(()) };
         let (registry, opened) = AgentRegistry::open(file, &self.clock.now())?;
         self.registry = registry;
-        telemetry::registry_opened(&opened);
+        self.telemetry.registry_opened(&opened);
         let roots: Vec<PathBuf> = self.roots.iter().map(|root| root.to_path_buf()).collect();
         configure(&mut self.registry, &roots)?;
         self.memory = Memory::load(&self.registry)?;
@@ -292,4 +311,3 @@ fn configure(registry: &mut AgentRegistry, roots: &[PathBuf]) -> Result<(), Regi
     }
     registry.transact(Durability::Synced, |batch| batch.configure_roots(roots))
 }
-

@@ -15,7 +15,6 @@ use crate::clock::{Clock, SystemClock, monotonic};
 use crate::registry::RegistryError;
 use crate::scope::Scope;
 use crate::scope::inbox::Inbox;
-use crate::telemetry;
 
 /// What the engine needs to know of the watcher, without knowing the watcher.
 pub trait Vitals: Send + Sync {
@@ -158,17 +157,12 @@ impl Runner {
     /// Runs until it is told to stop, or nobody is left who could ask.
     pub fn run(mut self) {
         loop {
-            let wait = self.next_deadline().map_or(Duration::from_hours(1), |next| {
-                next.saturating_duration_since(monotonic())
-            });
-            let bell = self.inbox.bell().clone();
-            let requests = self.requests.clone();
+            let wait = self
+                .next_deadline()
+                .map_or(Duration::from_hours(1), |next| next.saturating_duration_since(monotonic()));
             select! {
-                recv(bell) -> stroke => if stroke.is_err() && self.requests.is_empty() {
-                    // Nobody watches: wait for requests and timers alone.
-                    if let Ok(request) = requests.recv_timeout(wait) && self.serve(request).is_break() { return; }
-                },
-                recv(requests) -> request => match request {
+                recv(self.inbox.bell()) -> _ => {}
+                recv(self.requests) -> request => match request {
                     Ok(request) => if self.serve(request).is_break() { return },
                     Err(_) => return,
                 },
@@ -240,7 +234,7 @@ impl Runner {
         let missed = self.suspects.missed(monotonic());
         if missed > 0 {
             self.shared.missed_events.fetch_add(missed, Ordering::Relaxed);
-            telemetry::missed(missed);
+            self.engine.telemetry.missed(missed);
         }
     }
 
@@ -269,7 +263,7 @@ impl Runner {
         }
         if !pass.outcome.applied.is_empty() {
             if let Some(since) = since {
-                telemetry::committed(now.saturating_duration_since(since));
+                self.engine.telemetry.committed(now.saturating_duration_since(since));
             }
             if let Some(checkpoint) = &self.checkpoint {
                 // Full means that one is asked for already.
@@ -289,7 +283,7 @@ impl Runner {
             if let Some(sweeps) = &mut self.sweeps {
                 sweeps.plan_next(took, now);
             }
-            telemetry::swept(took);
+            self.engine.telemetry.swept(took);
             let (at_ms, took_ms) = (self.clock.now().wall_ms, took.as_secs_f64() * 1_000.0);
             let sweep = SweepFacts { at_ms, took_ms, result: pass.result };
             *self.shared.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(sweep);
@@ -298,7 +292,7 @@ impl Runner {
 
     fn failed(&mut self, scope: Scope, error: &RegistryError, wait: Duration) {
         let text = error.to_string();
-        telemetry::registry_failed();
+        self.engine.telemetry.registry_failed();
         if self.registry_error(Some(text.clone())).as_ref() != Some(&text) {
             tracing::error!("the registry cannot be written, trying again: {text}");
         }
@@ -306,7 +300,7 @@ impl Runner {
             let _ = waiter.reply.send(Err(EngineError::Registry(text.clone())));
         }
         let mut scope = scope;
-        if error.is_corrupt() && self.engine.reopen().is_ok() {
+        if matches!(error, RegistryError::Corrupt(_)) && self.engine.reopen().is_ok() {
             scope = Scope::everything();
         }
         if let Some(earlier) = self.retry.take() {

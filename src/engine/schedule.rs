@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::agent::Reason;
 use crate::clock::wall_ns;
-use crate::decide::{Action, Reason};
+use crate::decide::Action;
 use crate::scope::Scope;
 
 /// A sweep may take one part in so many of the time.
@@ -78,8 +79,8 @@ pub fn changed_place(action: &Action) -> Option<&Path> {
         Action::Relocate { agent, .. } | Action::Upsert { agent, .. } | Action::Sync { agent, .. } => {
             Some(&agent.project)
         }
-        Action::MarkReachable { project, .. } => Some(project),
-        Action::MarkUnreachable { project, reason: Reason::ManifestGone | Reason::OtherManifest, .. } => Some(project),
+        Action::MarkReachable { project, .. }
+        | Action::MarkUnreachable { project, reason: Reason::ManifestGone | Reason::OtherManifest, .. } => Some(project),
         Action::Raise(problem) => Some(&problem.project),
         Action::MarkUnreachable { .. }
         | Action::SetRoot { .. }

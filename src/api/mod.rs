@@ -1,0 +1,16 @@
+//! The control socket: how a command asks the running daemon, and how the daemon answers.
+//!
+//! Whoever connects must be this user or root. Nothing that a client does or leaves undone holds up the daemon: what it
+//! sends is bounded in size and time, and so is how many there are at once. This room reads the registry never and writes
+//! it never: it asks the engine.
+
+pub mod client;
+mod handlers;
+mod problem;
+mod server;
+mod socket;
+mod wire;
+
+pub use server::{Api, serve};
+pub use socket::{Socket, SocketError};
+pub use wire::{AcceptRoot, DaemonFacts, LastSweep, ReconcileRequest};

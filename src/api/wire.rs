@@ -1,0 +1,156 @@
+//! What goes over the control socket: JSON, its keys in camelCase, times in ISO 8601, paths as strings.
+//!
+//! A path that is not UTF-8 has no string of its own: it goes as [`WirePath::Hex`].
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::moment::iso;
+use crate::engine::{Facts, ReconcileResult};
+
+/// `POST /api/mesh/reconcile`: the roots to look at; everything where there are none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReconcileRequest {
+    /// Which directories, with all that is below them.
+    #[serde(default)]
+    pub roots: Vec<WirePath>,
+}
+
+/// `POST /api/mesh/roots/accept`: the root whose present directory is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AcceptRoot {
+    /// Which root.
+    pub root: WirePath,
+}
+
+/// A path: a string, or `{"hex": "2f61ff"}` where it is not UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum WirePath {
+    /// UTF-8.
+    Text(String),
+    /// Any bytes.
+    Hex {
+        /// Two hexadecimal digits a byte.
+        hex: String,
+    },
+}
+
+impl WirePath {
+    /// How `path` goes over the wire.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        match path.to_str() {
+            Some(text) => Self::Text(text.to_owned()),
+            None => Self::Hex { hex: hex(path) },
+        }
+    }
+
+    /// The absolute path that this is, or a sentence that says why it is none.
+    pub fn to_path(&self) -> Result<PathBuf, String> {
+        let path = match self {
+            Self::Text(text) => PathBuf::from(text),
+            Self::Hex { hex } => from_hex(hex).ok_or("not hexadecimal")?,
+        };
+        if path.is_absolute() { Ok(path) } else { Err("not an absolute path".to_owned()) }
+    }
+}
+
+/// The bytes of `path`, two hexadecimal digits each.
+#[must_use]
+pub fn hex(path: &Path) -> String {
+    path.as_os_str().as_bytes().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+fn from_hex(hex: &str) -> Option<PathBuf> {
+    let pairs = hex.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| match pair {
+        [_, _] => u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok(),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = pairs.map(byte).collect();
+    Some(PathBuf::from(OsString::from_vec(bytes?)))
+}
+
+/// `GET /api/mesh/status`: what only the daemon knows; the rest is in the registry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DaemonFacts {
+    /// Its process.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// Whether every root that is online is watched and was swept once.
+    pub ready: bool,
+    /// When it was started.
+    pub started_at: String,
+    /// The last pass over everything.
+    pub last_sweep: Option<LastSweep>,
+    /// Changes that a sweep found and no event had announced.
+    pub missed_events: u64,
+    /// Directories that are watched.
+    pub watches: u64,
+    /// Directories that should be watched and are not: only the sweep looks there.
+    pub unwatched: u64,
+}
+
+/// The last pass over everything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastSweep {
+    /// When it ended.
+    pub at: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: f64,
+    /// What it did.
+    pub result: ReconcileResult,
+}
+
+impl DaemonFacts {
+    /// The facts of this process's engine.
+    #[must_use]
+    pub fn of(facts: Facts) -> Self {
+        Self {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ready: facts.ready,
+            started_at: iso(facts.started_at_ms),
+            last_sweep: facts.last_sweep.map(|sweep| LastSweep {
+                at: iso(sweep.at_ms),
+                took_ms: sweep.took_ms,
+                result: sweep.result,
+            }),
+            missed_events: facts.missed_events,
+            watches: facts.watches,
+            unwatched: facts.unwatched,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    #[test]
+    fn a_path_goes_over_the_wire_and_back_whatever_its_bytes() {
+        for bytes in [b"/a/\xe9\xa0\x85".as_slice(), b"/a\xff/b"] {
+            let path = Path::new(OsStr::from_bytes(bytes));
+            let json = serde_json::to_string(&WirePath::of(path)).unwrap();
+            assert_eq!(serde_json::from_str::<WirePath>(&json).unwrap().to_path().unwrap(), path);
+        }
+    }
+
+    #[test]
+    fn what_is_no_absolute_path_is_refused() {
+        for bad in ["\"a\"", "{\"hex\":\"2f6\"}", "{\"hex\":\"zz\"}", "{\"hex\":\"61\"}", "{\"hex\":\"é\"}"] {
+            assert!(serde_json::from_str::<WirePath>(bad).unwrap().to_path().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Where things are: the XDG directories, `~`, and one spelling a directory.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
+
+use super::ConfigError;
+
+/// The most symbolic links on the way to one directory; the kernel's own limit.
+const MAX_LINKS: usize = 40;
+
+/// The directories that the environment names.
+pub(super) struct Places {
+    home: Option<PathBuf>,
+    config: Option<PathBuf>,
+    state: Option<PathBuf>,
+    runtime: Option<PathBuf>,
+}
+
+impl Places {
+    pub fn from_environment(read: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        // The XDG specification has relative paths in these variables ignored.
+        let directory = |variable| read(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = directory("HOME");
+        let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
+        Self {
+            config: directory("XDG_CONFIG_HOME").or_else(|| below_home(".config")),
+            state: directory("XDG_STATE_HOME").or_else(|| below_home(".local/state")),
+            runtime: directory("XDG_RUNTIME_DIR"),
+            home,
+        }
+    }
+
+    /// The user's configuration file, whether it is there or not.
+    pub fn config_file(&self) -> Option<PathBuf> {
+        self.config.as_ref().map(|directory| directory.join("meshd/config.toml"))
+    }
+
+    /// The default state directory.
+    pub fn state_dir(&self) -> Result<PathBuf, ConfigError> {
+        let missing = "neither XDG_STATE_HOME nor HOME says where the registry is: give --state-dir";
+        let state = self.state.as_ref().ok_or_else(|| ConfigError::NoDefault(missing.to_owned()))?;
+        Ok(state.join("meshd"))
+    }
+
+    /// The directory for the socket of a user's daemon, where there is one.
+    pub fn runtime_dir(&self) -> Option<PathBuf> {
+        self.runtime.as_ref().map(|directory| directory.join("meshd"))
+    }
+
+    /// `path` from `/` on: `~` is the home, and a relative one is below the current directory.
+    pub fn absolute(&self, path: &Path) -> Result<PathBuf, ConfigError> {
+        if let Ok(below) = path.strip_prefix("~") {
+            let missing = "HOME is not set, so there is no `~`";
+            let home = self.home.as_ref().ok_or_else(|| ConfigError::NoDefault(missing.to_owned()))?;
+            return Ok(home.join(below));
+        }
+        std::path::absolute(path)
+            .map_err(|error| ConfigError::Unreadable { file: path.to_owned(), why: error.to_string() })
+    }
+
+    /// The scan roots that `given` means, each once, in the order in which they were given.
+    pub fn roots(&self, given: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
+        let mut roots = Vec::with_capacity(given.len());
+        for root in given {
+            let root = canonical(&self.absolute(root)?);
+            if !roots.contains(&root) {
+                roots.push(root);
+            }
+        }
+        Ok(roots)
+    }
+}
+
+/// The one spelling of an absolute `path`: links resolved, `.` and `..` gone, no slash at its end.
+///
+/// What is missing, or may not be looked at, is taken as it is written, but the links on the way to it are resolved: a
+/// root that is a link to a drive is the same root while the drive is not mounted.
+#[must_use]
+pub fn canonical(path: &Path) -> PathBuf {
+    let mut rest: VecDeque<OsString> = names(path).collect();
+    let mut resolved = PathBuf::from("/");
+    let mut links = 0_usize;
+    while let Some(name) = rest.pop_front() {
+        if name == ".." {
+            resolved.pop();
+            continue;
+        }
+        let next = resolved.join(&name);
+        match std::fs::read_link(&next) {
+            Ok(target) if links < MAX_LINKS => {
+                links = links.saturating_add(1);
+                if target.is_absolute() {
+                    resolved = PathBuf::from("/");
+                }
+                for name in names(&target).collect::<Vec<_>>().into_iter().rev() {
+                    rest.push_front(name);
+                }
+            }
+            // No link, not there, or not to be looked at.
+            Ok(_) | Err(_) => resolved = next,
+        }
+    }
+    resolved
+}
+
+fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some(OsStr::new("..").to_owned()),
+        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+    })
+}

@@ -1,0 +1,88 @@
+//! Where the log goes: to stderr as text or JSON lines, or to the journal with fields.
+//!
+//! A field is the same word everywhere: `agent_id`, `project_path`, `scan_root`, `event`, `message_id`. The journal has
+//! them as `AGENT_ID`, `PROJECT_PATH`, `SCAN_ROOT`, `EVENT` and `MESSAGE_ID`: its layer only makes them capitals, once it
+//! is told to put nothing before them.
+
+use std::io::IsTerminal;
+use std::os::linux::fs::MetadataExt;
+
+use tracing::level_filters::LevelFilter;
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+use super::{Format, Level};
+
+/// The log, running: lets its level be changed.
+#[derive(Debug, Clone)]
+pub struct Log {
+    level: reload::Handle<LevelFilter, Registry>,
+}
+
+/// The log cannot be written as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The journal was asked for and does not answer.
+    #[error("no journal to log to: {0}")]
+    NoJournal(#[source] std::io::Error),
+    /// It is running already: a bug.
+    #[error("the log is running already")]
+    Running,
+}
+
+impl Log {
+    /// Begins to log. Without a `format` that is the journal where stderr goes there anyway, else text.
+    pub fn start(level: Level, format: Option<Format>) -> Result<Self, LogError> {
+        let output = match format {
+            Some(Format::Journald) => journal().map_err(LogError::NoJournal)?,
+            // A journal that is named but does not answer still gets the text that systemd reads from stderr.
+            None if stderr_is_the_journal() => journal().unwrap_or_else(|_| text()),
+            Some(Format::Json) => json(),
+            Some(Format::Text) | None => text(),
+        };
+        let (filter, handle) = reload::Layer::new(level.filter());
+        let subscriber = tracing_subscriber::registry().with(output.with_filter(filter));
+        subscriber.try_init().map_err(|_| LogError::Running)?;
+        Ok(Self { level: handle })
+    }
+
+    /// Changes the level from now on.
+    pub fn set_level(&self, level: Level) {
+        // It fails only when the subscriber is gone, and then nothing is logged at any level.
+        let _ = self.level.reload(level.filter());
+    }
+}
+
+type Output = Box<dyn Layer<Registry> + Send + Sync>;
+
+fn text() -> Output {
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // A log that nobody reads any more is no reason to end: the layer's own complaint would go to the same closed pipe.
+    Box::new(fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false).log_internal_errors(false))
+}
+
+fn json() -> Output {
+    let layer = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+    Box::new(layer.with_writer(std::io::stderr).log_internal_errors(false))
+}
+
+fn journal() -> std::io::Result<Output> {
+    // The layer's own mapping makes `info` a notice, which journalctl prints in bold.
+    let priorities =
+        PriorityMappings { info: Priority::Informational, debug: Priority::Debug, ..PriorityMappings::new() };
+    let layer = tracing_journald::layer()?
+        .with_field_prefix(None)
+        .with_syslog_identifier("meshd".to_owned())
+        .with_priority_mappings(priorities);
+    Ok(Box::new(layer))
+}
+
+/// Whether stderr is the stream that systemd gave us to the journal: `JOURNAL_STREAM` names its device and inode, and is
+/// inherited by programs whose stderr goes elsewhere.
+fn stderr_is_the_journal() -> bool {
+    let Some(stream) = std::env::var("JOURNAL_STREAM").ok() else { return false };
+    // `/dev/stderr` is this process's own descriptor 2, whatever that is.
+    std::fs::metadata("/dev/stderr").is_ok_and(|stderr| stream == format!("{}:{}", stderr.st_dev(), stderr.st_ino()))
+}
