@@ -5,4 +5,5 @@
 pub mod agent;
 pub mod clock;
 pub mod decide;
+pub mod registry;
 pub mod scope;
