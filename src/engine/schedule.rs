@@ -80,7 +80,9 @@ pub fn changed_place(action: &Action) -> Option<&Path> {
             Some(&agent.project)
         }
         Action::MarkReachable { project, .. }
-        | Action::MarkUnreachable { project, reason: Reason::ManifestGone | Reason::OtherManifest, .. } => Some(project),
+        | Action::MarkUnreachable { project, reason: Reason::ManifestGone | Reason::OtherManifest, .. } => {
+            Some(project)
+        }
         Action::Raise(problem) => Some(&problem.project),
         Action::MarkUnreachable { .. }
         | Action::SetRoot { .. }
