@@ -8,4 +8,6 @@
 )]
 
 mod decide;
+mod engine;
 mod registry;
+mod support;

@@ -110,6 +110,12 @@ impl Engine {
         Ok(engine)
     }
 
+    /// The registry, for reading.
+    #[must_use]
+    pub fn registry(&self) -> &AgentRegistry {
+        &self.registry
+    }
+
     /// One pass over a scope.
     ///
     /// # Errors

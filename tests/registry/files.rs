@@ -61,7 +61,7 @@ fn an_empty_file_is_a_new_one() {
     let home = Home::new();
     std::fs::write(home.file(), "").unwrap();
     let (_, opened) = AgentRegistry::open(&home.file(), &minute(0)).unwrap();
-    assert_eq!(opened, Default::default());
+    assert_eq!(opened, Opened::default());
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn what_a_killed_daemon_committed_is_there() {
         std::fs::copy(home.beside(suffix), copy.beside(suffix)).unwrap();
     }
     let (registry, opened) = AgentRegistry::open(&copy.file(), &minute(0)).unwrap();
-    assert_eq!(opened, Default::default());
+    assert_eq!(opened, Opened::default());
     assert_eq!(registry.recorded().unwrap(), running.recorded().unwrap());
 }
 
