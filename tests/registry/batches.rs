@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use meshd::registry::{Durability, Event, EventName, RegistryError};
+use meshd::registry::{Durability, Event, EventName, Filter, RegistryError};
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn a_failing_change_is_undone_alone() {
             Ok(())
         })
         .unwrap();
-    assert_eq!(ids(&registry.list(&Default::default(), &minute(0)).unwrap()), ["a", "c"]);
+    assert_eq!(ids(&registry.list(&Filter::default(), &minute(0)).unwrap()), ["a", "c"]);
 }
 
 #[test]
