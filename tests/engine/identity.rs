@@ -218,7 +218,9 @@ fn a_denied_path_is_no_claim_and_its_record_goes_with_the_next_sweep() {
     for path in ["root/no", "root/ns/a"] {
         let path = world.path(path);
         other
-            .transact(meshd::registry::Durability::Synced, |batch| batch.deny(&path, "not here", "a person", &now))
+            .transact(meshd::registry::Durability::Synced, |batch| {
+                batch.deny(&path, Some("not here"), Some("a person"), &now)
+            })
             .unwrap();
     }
     assert_eq!(world.sweep().removed, 1);

@@ -54,7 +54,7 @@ fn the_grace_clock_stands_still_while_the_root_is_offline() {
     world.rename("elsewhere", "root");
     world.sweep();
     world.assert_unreachable("a", "root/ns/a", Reason::ManifestGone);
-    world.pass_time(DAY / 2 - SETTLED * 2);
+    world.pass_time((DAY / 2).saturating_sub(SETTLED * 2));
     assert_eq!(world.sweep().removed, 0);
     world.pass_time(SETTLED * 3);
     assert_eq!(world.sweep().removed, 1);

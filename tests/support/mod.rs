@@ -57,7 +57,9 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
         let roots: Vec<PathBuf> = names.iter().map(|name| base.join(name)).collect();
-        roots.iter().for_each(|root| fs::create_dir_all(root).unwrap());
+        for root in &roots {
+            fs::create_dir_all(root).unwrap();
+        }
         let start = Moment { wall_ms: 1_800_000_000_000, boot_ms: 1_000_000, boot: Arc::from("boot 1") };
         let clock = TestClock(Arc::new(Mutex::new(start)));
         let mut world = Self { dir, clock, roots, policy: Policy::default(), engine: None };
@@ -114,7 +116,7 @@ impl World {
 
     /// A project with an ordinary manifest.
     pub fn agent(&self, project: &str, id: &str) {
-        self.write(project, &manifest(id, "an agent"));
+        self.write(project, manifest(id, "an agent"));
     }
 
     /// A project with a manifest that has this content.
