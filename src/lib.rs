@@ -5,7 +5,9 @@
 pub mod agent;
 pub mod clock;
 pub mod decide;
+pub mod disk;
 pub mod scope;
+pub mod watch;
 
 pub mod api;
 pub mod config;

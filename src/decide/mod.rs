@@ -1,11 +1,18 @@
 //! The decision: what was found, and what is therefore to be done. Pure: no I/O, no clock, no `Result`.
 
+mod claims;
+mod decision;
+mod grants;
+mod homes;
 pub mod plan;
 pub mod problem;
+mod problems;
+mod roots;
 pub mod view;
 
 use std::time::Duration;
 
+pub use decision::decide;
 pub use plan::{Action, Plan, RemoveCause};
 pub use problem::{Problem, ProblemKind};
 pub use view::{

@@ -12,8 +12,11 @@ use crate::agent::{Agent, AgentId, DirIdentity, GraceClock, Reason, Sighting};
 /// What one pass decided.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// In the order in which they are carried out: roots, departures, arrivals, what stays, problems.
+    /// In the order in which they are carried out: roots, departures, arrivals, what stays where it is, problems.
     pub actions: Vec<Action>,
+    /// Manifests that say what is recorded, and whose fingerprint or directory is another than recorded: worth
+    /// remembering, not worth a write of its own.
+    pub sightings: Vec<(AgentId, Sighting)>,
     /// Projects to look at again, and in how long: what was found there may pass by itself.
     pub look_again: Vec<(PathBuf, Duration)>,
 }
@@ -62,14 +65,6 @@ pub enum Action {
         /// What was seen of it.
         sighting: Sighting,
     },
-    /// The manifest says what it said; only the file's fingerprint or the directory's identity is another. Not told, and
-    /// not urgent.
-    Observe {
-        /// Whose manifest.
-        id: AgentId,
-        /// What was seen of it.
-        sighting: Sighting,
-    },
     /// The agent is unreachable, or for another reason than before.
     MarkUnreachable {
         /// Who.
@@ -97,8 +92,10 @@ pub enum Action {
         /// Where.
         project: PathBuf,
     },
-    /// A problem is new, or says something else than before.
+    /// A problem is new.
     Raise(Problem),
+    /// A known problem says something else than before.
+    Restate(Problem),
     /// A problem is no more.
     Clear(Problem),
 }

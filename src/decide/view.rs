@@ -65,6 +65,14 @@ pub enum Probe {
     Unreadable(Unreadable),
 }
 
+impl Probe {
+    /// Whether a valid manifest with this id was found.
+    #[must_use]
+    pub fn carries(&self, id: &AgentId) -> bool {
+        matches!(self, Self::Present(found) if found.id() == id)
+    }
+}
+
 /// A valid manifest that was found.
 #[derive(Debug, Clone)]
 pub enum Found {

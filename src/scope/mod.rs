@@ -1,5 +1,7 @@
 //! How much of the world one pass looks at, and how two scopes merge.
 
+pub mod inbox;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

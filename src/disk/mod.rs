@@ -1,0 +1,20 @@
+//! Looking at disk: one project's manifest, or all the directories below a scan root.
+//!
+//! Nothing in here follows a symbolic link, blocks on what a project put in its place, or reads more than a manifest may
+//! have. It answers in the types of [`crate::decide`], which owns what a look can find.
+
+pub mod kept;
+pub mod listing;
+pub mod probe;
+pub mod stat;
+pub mod tree;
+
+pub use kept::Kept;
+pub use probe::{Sight, probe};
+pub use tree::{Target, Tree, Trust, Walk, Watches};
+
+/// The directory of a project that holds its manifest.
+pub const DORK: &str = ".dork";
+
+/// The manifest, seen from its project.
+pub const MANIFEST: &str = ".dork/agent.json";

@@ -1,0 +1,111 @@
+//! One look at one manifest.
+//!
+//! The answer is `absent` only where that is certain: `ENOENT` or `ENOTDIR` with no link on the way. Whatever else goes
+//! wrong is `unreadable`, which says nothing about the agent.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
+
+use super::{MANIFEST, stat};
+use crate::agent::manifest::MAX_BYTES;
+use crate::agent::{Agent, DirIdentity, Manifest, Observation};
+use crate::clock;
+use crate::decide::{Found, Probe, ProjectDir, Unreadable, UnreadableKind};
+
+/// What one look at one project found.
+#[derive(Debug)]
+pub struct Sight {
+    /// What became of its manifest.
+    pub probe: Probe,
+    /// Which directory the project is, where there is one.
+    pub identity: Option<DirIdentity>,
+}
+
+/// Looks at the manifest of `project`, which is under `scan_root`.
+#[must_use]
+pub fn probe(project: &Path, scan_root: Option<Arc<Path>>) -> Sight {
+    let directory = match open(CWD, project, OFlags::PATH | OFlags::DIRECTORY) {
+        Ok(directory) => directory,
+        Err(errno) if is_absent(errno) => return Sight { probe: Probe::Absent(ProjectDir::Gone), identity: None },
+        Err(errno) => return Sight { probe: refused("the project", errno), identity: None },
+    };
+    let identity = stat::open_directory(&directory).ok().map(|stat| stat.identity);
+    Sight { probe: look(&directory, project, scan_root), identity }
+}
+
+fn look(directory: &OwnedFd, project: &Path, scan_root: Option<Arc<Path>>) -> Probe {
+    // Looked at before it is opened: opening a device may do something, and a FIFO would not be opened for reading alone.
+    if let Ok((kind, _)) = stat::file(directory, MANIFEST)
+        && !matches!(kind, FileType::RegularFile | FileType::Symlink)
+    {
+        return unreadable(&not_regular(kind));
+    }
+    let looked_ns = clock::wall_ns();
+    let file = match open(directory, MANIFEST, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
+        Ok(file) => file,
+        Err(errno) if is_absent(errno) => return Probe::Absent(ProjectDir::There),
+        Err(errno) => return refused(MANIFEST, errno),
+    };
+    let fingerprint = match stat::open_file(&file) {
+        Ok((FileType::RegularFile, fingerprint)) => fingerprint,
+        Ok((kind, _)) => return unreadable(&not_regular(kind)),
+        Err(errno) => return refused(MANIFEST, errno),
+    };
+    match read(file, fingerprint.size) {
+        Ok(bytes) => match Manifest::parse(&bytes) {
+            Ok(manifest) => {
+                let agent = Agent::derive(manifest, PathBuf::from(project), scan_root);
+                Probe::Present(Found::Read(Arc::new(agent), Observation { fingerprint, looked_ns }))
+            }
+            Err(why) => Probe::Unreadable(Unreadable { why, kind: UnreadableKind::Content }),
+        },
+        Err(error) => unreadable(&format!("cannot read {MANIFEST}: {error}")),
+    }
+}
+
+/// Reads at most one byte more than a manifest may have, however large the file is or becomes.
+fn read(file: OwnedFd, size: u64) -> std::io::Result<Vec<u8>> {
+    let limit = MAX_BYTES.saturating_add(1);
+    let expected = usize::try_from(size).unwrap_or(limit).saturating_add(1).min(limit);
+    let mut bytes = Vec::with_capacity(expected);
+    File::from(file).take(limit as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn open<P: rustix::path::Arg>(at: impl rustix::fd::AsFd, path: P, flags: OFlags) -> Result<OwnedFd, Errno> {
+    // A link anywhere on the way is ELOOP. The roots' own paths were resolved when they were configured.
+    openat2(at, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+}
+
+fn is_absent(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NOTDIR)
+}
+
+fn refused(what: &str, errno: Errno) -> Probe {
+    if errno == Errno::LOOP {
+        return unreadable(&format!("{what} is behind a symbolic link, which is never followed"));
+    }
+    unreadable(&format!("cannot look at {what}: {}", std::io::Error::from(errno)))
+}
+
+fn not_regular(kind: FileType) -> String {
+    let what = match kind {
+        FileType::Directory => "a directory",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        FileType::Symlink => "a symbolic link",
+        FileType::RegularFile | FileType::Unknown => "of an unknown type",
+    };
+    format!("{MANIFEST} is {what}, not a regular file")
+}
+
+fn unreadable(why: &str) -> Probe {
+    Probe::Unreadable(Unreadable { why: why.to_owned(), kind: UnreadableKind::Access })
+}

@@ -1,0 +1,284 @@
+//! The directories below one scan root, as they were last seen.
+//!
+//! A refresh costs one `statx` a known directory, and a listing only where its times moved. A directory that is new is
+//! watched first and listed then: what is made in it after the watch is announced, what was there before is listed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use super::listing::{Dork, Listing, list};
+use super::stat::{self, DirStat};
+use super::{DORK, Kept};
+use crate::clock;
+use crate::decide::{Doubt, Unlisted};
+
+/// Whoever watches directories for the tree. What cannot be watched is for the watcher to say; the sweep finds it.
+pub trait Watches: Send {
+    /// Begins to watch directories, or renews the watches of those that are watched already: what is at such a path may
+    /// be another directory by now.
+    fn watch(&mut self, targets: &[Target]);
+    /// Says which roots there are, so that the appearance of a root itself is noticed.
+    fn set_roots(&mut self, roots: &[Arc<Path>]);
+}
+
+/// A directory to watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A directory of the scan.
+    Directory(PathBuf),
+    /// The directory that holds a project's manifest.
+    Dork(PathBuf),
+}
+
+/// What a refresh needs besides the tree.
+pub struct Walk<'a> {
+    /// Which directories belong to the scan.
+    pub kept: &'a Kept,
+    /// All configured roots: what lies below a deeper one belongs to that one.
+    pub roots: &'a [Arc<Path>],
+    /// Who watches new directories.
+    pub watches: &'a mut dyn Watches,
+}
+
+/// Whether a directory that looks the same is taken to be the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It is: its identity and times say so.
+    Times,
+    /// Something was announced about the directory itself: it is watched anew and listed.
+    Nothing,
+}
+
+/// The directories below one scan root.
+#[derive(Debug)]
+pub struct Tree {
+    root: Arc<Path>,
+    dirs: BTreeMap<PathBuf, Dir>,
+    unlisted: BTreeMap<PathBuf, Errno>,
+}
+
+/// A directory, as it was last listed.
+#[derive(Debug)]
+struct Dir {
+    stat: DirStat,
+    listed_ns: i64,
+    dork: Dork,
+}
+
+/// A directory that changed so shortly before it was listed may have changed again within the same tick of its file
+/// system's clock; 2 s is the coarsest in use.
+const RACY_NS: i64 = 2_000_000_000;
+
+impl Tree {
+    /// An empty tree: the first refresh fills it.
+    #[must_use]
+    pub fn new(root: Arc<Path>) -> Self {
+        Self { root, dirs: BTreeMap::new(), unlisted: BTreeMap::new() }
+    }
+
+    /// The projects at or below a directory, as the last refresh saw them.
+    pub fn projects(&self, below: &Path) -> impl Iterator<Item = &Path> {
+        self.range(below).filter(|(_, dir)| dir.dork != Dork::No).map(|(path, _)| path.as_path())
+    }
+
+    /// How many directories are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.dirs.len()
+    }
+
+    /// Whether no directory is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.dirs.is_empty()
+    }
+
+    /// Whether a directory is known.
+    #[must_use]
+    pub fn knows(&self, directory: &Path) -> bool {
+        self.dirs.contains_key(directory)
+    }
+
+    /// The directories that could not be listed.
+    #[must_use]
+    pub fn unlisted(&self) -> Vec<Unlisted> {
+        let describe = |(directory, errno): (&PathBuf, &Errno)| Unlisted {
+            directory: directory.clone(),
+            why: std::io::Error::from(*errno).to_string(),
+            doubt: if matches!(*errno, Errno::ACCESS | Errno::PERM) { Doubt::Below } else { Doubt::Root },
+        };
+        self.unlisted.iter().map(describe).collect()
+    }
+
+    /// Forgets everything: the root is not there.
+    pub fn clear(&mut self) {
+        self.dirs.clear();
+        self.unlisted.clear();
+    }
+
+    /// Looks again at a directory and all that is known below it. Returns the directories that were listed: of what is in
+    /// them, nothing can be taken to be as it was.
+    pub fn refresh(&mut self, below: &Path, trust: Trust, walk: &mut Walk) -> BTreeSet<PathBuf> {
+        if !walk.kept.reaches(&self.root, below) {
+            return BTreeSet::new();
+        }
+        let (mut again, mut fresh) = self.verify(below);
+        if trust == Trust::Nothing && self.dirs.contains_key(below) {
+            walk.watches.watch(&[Target::Directory(below.to_owned())]);
+            again.insert(below.to_owned());
+        }
+        if !self.dirs.contains_key(below) && stat::directory(below).is_ok() {
+            fresh.insert(below.to_owned());
+        }
+        fresh.extend(self.unlisted.keys().filter(|path| path.starts_with(below)).cloned());
+        let mut listed = again.clone();
+        fresh.extend(self.list_again(again, walk));
+        while !fresh.is_empty() {
+            let next = self.enter(&fresh, walk);
+            listed.append(&mut fresh);
+            fresh = next;
+        }
+        listed
+    }
+
+    /// Looks whether one project is one, and has the directory that holds its manifest watched.
+    pub fn refresh_project(&mut self, project: &Path, walk: &mut Walk) {
+        let Some(dir) = self.dirs.get_mut(project) else { return };
+        let dork = match stat::directory(&project.join(DORK)) {
+            Ok(stat) => Dork::Directory(stat.identity),
+            Err(Errno::NOENT) => Dork::No,
+            Err(_) => Dork::Other,
+        };
+        if dork != dir.dork {
+            dir.dork = dork;
+            if dork != Dork::No {
+                walk.watches.watch(&[Target::Dork(project.join(DORK))]);
+            }
+        }
+    }
+
+    /// One `statx` a known directory. Returns those to list again, and those that are others than before.
+    fn verify(&mut self, below: &Path) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+        let known: Vec<(&PathBuf, &Dir)> = self.range(below).collect();
+        let moved = in_parallel(&known, |(path, dir)| {
+            let now = stat::directory(path);
+            let settled = |stat: &DirStat| {
+                let last_ns = stat.modified_ns.max(stat.changed_ns);
+                *stat == dir.stat && last_ns < dir.listed_ns.saturating_sub(RACY_NS)
+            };
+            (!now.as_ref().is_ok_and(settled))
+                .then(|| ((*path).clone(), now.map(|now| now.identity == dir.stat.identity)))
+        });
+        let (mut again, mut others) = (BTreeSet::new(), BTreeSet::new());
+        for (path, outcome) in moved.into_iter().flatten() {
+            match outcome {
+                Ok(true) => {
+                    again.insert(path);
+                }
+                Ok(false) => {
+                    self.drop_below(&path);
+                    others.insert(path);
+                }
+                Err(Errno::NOENT | Errno::NOTDIR) => self.drop_below(&path),
+                Err(errno) => {
+                    self.unlisted.insert(path, errno);
+                }
+            }
+        }
+        // What lay below a directory that is another one now was dropped with it, and is found again from there.
+        again.retain(|path| self.dirs.contains_key(path));
+        (again, others)
+    }
+
+    /// Lists known directories again. Returns the directories in them that are new.
+    fn list_again(&mut self, again: BTreeSet<PathBuf>, walk: &mut Walk) -> BTreeSet<PathBuf> {
+        let again: Vec<PathBuf> = again.into_iter().collect();
+        self.list_all(&again, walk)
+    }
+
+    /// Watches new directories, then lists them. Returns the directories in them that are new.
+    fn enter(&mut self, fresh: &BTreeSet<PathBuf>, walk: &mut Walk) -> BTreeSet<PathBuf> {
+        let fresh: Vec<PathBuf> = fresh.iter().cloned().collect();
+        let targets: Vec<Target> = fresh.iter().cloned().map(Target::Directory).collect();
+        walk.watches.watch(&targets);
+        self.list_all(&fresh, walk)
+    }
+
+    fn list_all(&mut self, paths: &[PathBuf], walk: &mut Walk) -> BTreeSet<PathBuf> {
+        let listed_ns = clock::wall_ns();
+        let kept = walk.kept;
+        let listings = in_parallel(paths, |path| list(path, kept));
+        let (mut fresh, mut dorks) = (BTreeSet::new(), Vec::new());
+        for (path, listing) in paths.iter().zip(listings) {
+            match listing {
+                Ok(listing) => {
+                    self.unlisted.remove(path);
+                    let before = self.dirs.get(path).map(|dir| dir.dork);
+                    if listing.dork != Dork::No && before != Some(listing.dork) {
+                        dorks.push(Target::Dork(path.join(DORK)));
+                    }
+                    self.collect_fresh(path, &listing, walk, &mut fresh);
+                    self.dirs.insert(path.clone(), Dir { stat: listing.stat, listed_ns, dork: listing.dork });
+                }
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => self.drop_below(path),
+                Err(errno) => {
+                    self.unlisted.insert(path.clone(), errno);
+                }
+            }
+        }
+        walk.watches.watch(&dorks);
+        fresh
+    }
+
+    fn collect_fresh(&self, path: &Path, listing: &Listing, walk: &Walk, fresh: &mut BTreeSet<PathBuf>) {
+        let depth = path.strip_prefix(&self.root).map_or(0, |below| below.components().count());
+        if !walk.kept.keeps_depth(depth.saturating_add(1)) {
+            return;
+        }
+        for name in &listing.children {
+            let child = path.join(name);
+            let is_root = walk.roots.iter().any(|root| **root == *child);
+            if !is_root && !self.dirs.contains_key(&child) {
+                fresh.insert(child);
+            }
+        }
+    }
+
+    fn drop_below(&mut self, path: &Path) {
+        let gone: Vec<PathBuf> = self.range(path).map(|(path, _)| path.clone()).collect();
+        for path in gone {
+            self.dirs.remove(&path);
+        }
+        self.unlisted.retain(|unlisted, _| !unlisted.starts_with(path));
+    }
+
+    fn range(&self, below: &Path) -> impl Iterator<Item = (&PathBuf, &Dir)> {
+        let from = (Bound::Included(below), Bound::Unbounded);
+        let below = below.to_owned();
+        self.dirs.range::<Path, _>(from).take_while(move |(path, _)| path.starts_with(&below))
+    }
+}
+
+/// Below this many a second thread costs more than it saves: starting one takes as long as some 50 system calls.
+const WORTH_A_THREAD: usize = 256;
+
+/// Does something for each item, on a few threads where that is worth it, and keeps the order.
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    if threads == 1 || items.len() < WORTH_A_THREAD {
+        return items.iter().map(work).collect();
+    }
+    let work = &work;
+    std::thread::scope(|scope| {
+        let chunks = items.chunks(items.len().div_ceil(threads));
+        let handles: Vec<_> =
+            chunks.map(|chunk| scope.spawn(move || chunk.iter().map(work).collect::<Vec<R>>())).collect();
+        let joined =
+            handles.into_iter().map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        joined.flatten().collect()
+    })
+}

@@ -1,0 +1,58 @@
+//! Where scopes wait for the engine: everything that was announced since the last pass, merged into one scope.
+//!
+//! It is bounded because a scope is, and whoever puts something in never waits for the engine.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::Scope;
+
+/// The sending half: for whoever learns that something may have changed.
+#[derive(Debug, Clone)]
+pub struct Announcer {
+    waiting: Arc<Mutex<Scope>>,
+    bell: Sender<()>,
+}
+
+/// The receiving half: the engine's.
+#[derive(Debug)]
+pub struct Inbox {
+    waiting: Arc<Mutex<Scope>>,
+    bell: Receiver<()>,
+}
+
+/// A new inbox and its sending half.
+#[must_use]
+pub fn inbox() -> (Announcer, Inbox) {
+    let waiting = Arc::new(Mutex::new(Scope::nothing()));
+    // One stroke is enough: it means that something waits, not how much.
+    let (sender, receiver) = bounded(1);
+    (Announcer { waiting: waiting.clone(), bell: sender }, Inbox { waiting, bell: receiver })
+}
+
+impl Announcer {
+    /// Says that `scope` should be looked at.
+    pub fn announce(&self, scope: Scope) {
+        if scope.is_nothing() {
+            return;
+        }
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).merge(scope);
+        // Full means that the bell rings already.
+        let _ = self.bell.try_send(());
+    }
+}
+
+impl Inbox {
+    /// Rings when something was announced.
+    #[must_use]
+    pub fn bell(&self) -> &Receiver<()> {
+        &self.bell
+    }
+
+    /// Everything that was announced since the last time.
+    #[must_use]
+    pub fn take(&self) -> Scope {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,159 @@
+//! The kernel's notifications, through notify: the only file that names it.
+//!
+//! notify's thread runs [`Door::admit`] for every event; it never blocks. A blocking send there would deadlock against the
+//! thread that is adding a watch, which waits for notify's.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crossbeam_channel::{Sender, TrySendError};
+use notify::event::{CreateKind, Event, EventKind, EventKindMask, ModifyKind, RemoveKind, RenameMode};
+use notify::{Config, ErrorKind, INotifyWatcher, PathOp, RecursiveMode, WatchPathConfig, Watcher as _};
+
+use super::hint::{Hint, in_directory, in_dork};
+
+/// What kind of directory an instance watches: that decides what it listens for and what it lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Directories of the scan: entries that come and go.
+    Directory,
+    /// `.dork` directories: also files that were written. An instance of their own, so that the writes to all other files
+    /// of a project never wake anybody, and so that a moved project takes along the watch of its `.dork`.
+    Dork,
+    /// The directories that hold scan roots: only the roots matter in them.
+    Parent,
+}
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub struct Door {
+    /// Where hints go. Bounded: when it is full, `lost` is set instead.
+    pub hints: Sender<Hint>,
+    /// Set when notifications were lost, for whatever reason: means "look everywhere".
+    pub lost: Arc<AtomicBool>,
+    /// The configured roots: kept whatever their names.
+    pub roots: Arc<RwLock<Vec<Arc<Path>>>>,
+    /// Set when the canary was heard.
+    pub canary: Arc<AtomicBool>,
+    /// The file that is opened to hear whether notify's threads are alive.
+    pub canary_path: Arc<Path>,
+}
+
+impl Door {
+    /// Runs on notify's thread.
+    fn admit(&self, kind: Kind, event: notify::Result<Event>) {
+        let hint = match event {
+            Ok(event) if !event.need_rescan() => match event.paths.first() {
+                Some(path) => self.hint(kind, event.kind, path),
+                None => None,
+            },
+            Ok(_) | Err(_) => Some(Hint::Everything),
+        };
+        let Some(hint) = hint else { return };
+        if let Err(TrySendError::Full(_)) = self.hints.try_send(hint) {
+            self.lost.store(true, Ordering::Release);
+        }
+    }
+
+    fn hint(&self, watched: Kind, event: EventKind, path: &Path) -> Option<Hint> {
+        if path == &*self.canary_path {
+            self.canary.store(true, Ordering::Release);
+            return None;
+        }
+        match watched {
+            Kind::Dork => in_dork(path),
+            Kind::Parent => self.is_root(path).then(|| Hint::Below(path.to_owned())),
+            Kind::Directory => {
+                let concerns_a_file =
+                    matches!(event, EventKind::Create(CreateKind::File) | EventKind::Remove(RemoveKind::File))
+                        && path.file_name().is_none_or(|name| name != crate::disk::DORK);
+                // notify repeats the two halves of a rename as a third event.
+                let repeated = matches!(event, EventKind::Modify(ModifyKind::Name(RenameMode::Both)));
+                if concerns_a_file || repeated {
+                    return None;
+                }
+                in_directory(path, self.is_root(path))
+            }
+        }
+    }
+
+    fn is_root(&self, path: &Path) -> bool {
+        self.roots.read().unwrap_or_else(PoisonError::into_inner).iter().any(|root| **root == *path)
+    }
+}
+
+/// One inotify instance with its thread.
+#[derive(Debug)]
+pub struct Instance {
+    watcher: INotifyWatcher,
+}
+
+/// What became of a directory that was to be watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is watched.
+    Watched,
+    /// It is gone, or may not be looked at: not watched, and no fault of the watcher.
+    NotThere,
+    /// The system has no watch left.
+    LimitReached,
+}
+
+impl Instance {
+    /// A new instance; fails where the system has none left.
+    pub fn new(kind: Kind, door: Door) -> Result<Self, String> {
+        let moves = EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
+        let mask = match kind {
+            Kind::Directory | Kind::Parent => moves,
+            Kind::Dork => moves | EventKindMask::ACCESS_CLOSE,
+        };
+        let config = Config::default().with_follow_symlinks(false).with_event_kinds(mask);
+        let handler = move |event: notify::Result<Event>| door.admit(kind, event);
+        let watcher = INotifyWatcher::new(handler, config).map_err(|error| error.to_string())?;
+        Ok(Self { watcher })
+    }
+
+    /// Watches directories in one batch. `renew` says which of them this instance believes to watch already: those are
+    /// taken off first, since notify takes a path that it knows for watched, whatever is there now.
+    pub fn watch(&mut self, directories: &[(PathBuf, bool)]) -> Vec<Added> {
+        let mut ops = Vec::new();
+        for (path, renew) in directories {
+            if *renew {
+                ops.push(PathOp::Unwatch(path.clone()));
+            }
+            let config = WatchPathConfig::new(RecursiveMode::NonRecursive).with_dereference_symlinks(false);
+            ops.push(PathOp::Watch(path.clone(), config));
+        }
+        let mut failed = std::collections::HashMap::new();
+        while let Err(error) = self.watcher.update_paths(ops) {
+            let limit = matches!(error.source.kind, ErrorKind::MaxFilesWatch);
+            match error.origin {
+                // What was to be taken off was off already.
+                Some(PathOp::Unwatch(_)) => {}
+                Some(PathOp::Watch(path, _)) => {
+                    failed.insert(path, if limit { Added::LimitReached } else { Added::NotThere });
+                }
+                // The thread is gone: nothing of this is watched.
+                None => return vec![Added::LimitReached; directories.len()],
+            }
+            ops = error.remaining;
+            if limit {
+                for op in ops.drain(..) {
+                    if let PathOp::Watch(path, _) = op {
+                        failed.insert(path, Added::LimitReached);
+                    }
+                }
+            }
+        }
+        directories.iter().map(|(path, _)| failed.get(path).copied().unwrap_or(Added::Watched)).collect()
+    }
+
+    /// Takes watches off. Each costs time in proportion to all watches of this instance.
+    pub fn unwatch(&mut self, directories: Vec<PathBuf>) {
+        let mut ops: Vec<PathOp> = directories.into_iter().map(PathOp::Unwatch).collect();
+        while let Err(error) = self.watcher.update_paths(ops) {
+            ops = error.remaining;
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The watcher: which directories are watched by which instance, and the thread that settles what they announce.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use super::backend::{Added, Door, Instance, Kind};
+use super::hint::Hint;
+use super::settle::Settle;
+use crate::clock::monotonic;
+use crate::disk::{Target, Watches};
+use crate::scope::Scope;
+use crate::scope::inbox::Announcer;
+
+/// The most watches of one instance: taking one off costs time in proportion to all of them (0.5 ms at this number,
+/// 10 ms at 29,000).
+const MAX_WATCHES: usize = 4_096;
+
+/// Hints that may wait for the settling thread, which only ever merges them: some ten milliseconds of the worst storm.
+const MAX_HINTS: usize = 65_536;
+
+/// What the watcher says about itself.
+#[derive(Debug, Default)]
+pub struct WatchFacts {
+    /// Directories that are watched.
+    pub watched: AtomicU64,
+    /// Directories that should be watched and are not, because the system has no watch left.
+    pub unwatched: AtomicU64,
+    /// Whether that was said already.
+    limit_said: AtomicBool,
+}
+
+/// Watches directories, each by itself.
+pub struct Watcher {
+    shards: Vec<Shard>,
+    watched: HashMap<PathBuf, usize>,
+    unwatched: std::collections::HashSet<PathBuf>,
+    /// The directories that hold the roots, in an instance of their own: one of them may at the same time be a directory
+    /// of another root.
+    parents: Option<Instance>,
+    door: Door,
+    facts: Arc<WatchFacts>,
+}
+
+struct Shard {
+    kind: Kind,
+    instance: Instance,
+    load: usize,
+}
+
+impl Watcher {
+    /// A watcher that announces where to look. `state_dir` takes the file by which it hears whether it is alive.
+    ///
+    /// # Errors
+    /// The system has no inotify instance left, or the state directory cannot be written.
+    pub fn start(announcer: Announcer, state_dir: &Path) -> Result<Self, String> {
+        let canary_path = state_dir.join("canary");
+        File::create(&canary_path).map_err(|error| format!("cannot write {}: {error}", canary_path.display()))?;
+        let (hints, receiver) = bounded(MAX_HINTS);
+        let door = Door {
+            hints,
+            lost: Arc::new(AtomicBool::new(false)),
+            roots: Arc::new(RwLock::new(Vec::new())),
+            canary: Arc::new(AtomicBool::new(false)),
+            canary_path: Arc::from(canary_path),
+        };
+        let lost = door.lost.clone();
+        std::thread::Builder::new()
+            .name("settle".to_owned())
+            .spawn(move || settle(&receiver, &lost, &announcer))
+            .map_err(|error| error.to_string())?;
+        let mut watcher = Self {
+            shards: Vec::new(),
+            watched: HashMap::new(),
+            unwatched: std::collections::HashSet::new(),
+            parents: None,
+            door,
+            facts: Arc::new(WatchFacts::default()),
+        };
+        watcher.watch_in(Kind::Dork, vec![state_dir.to_owned()]);
+        Ok(watcher)
+    }
+
+    /// What the watcher says about itself, kept up to date.
+    #[must_use]
+    pub fn facts(&self) -> Arc<WatchFacts> {
+        self.facts.clone()
+    }
+
+    /// A check whether notifications still come through: opens the canary for writing and listens.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse { heard: self.door.canary.clone(), path: self.door.canary_path.clone() }
+    }
+
+    /// Watches directories of one kind: those that are watched already where they are, the others where there is room.
+    fn watch_in(&mut self, kind: Kind, directories: Vec<PathBuf>) {
+        let mut batches: HashMap<usize, Vec<(PathBuf, bool)>> = HashMap::new();
+        for path in directories {
+            let shard = match self.watched.get(&path) {
+                Some(shard) => Some((*shard, true)),
+                None => self.room(kind).map(|shard| (shard, false)),
+            };
+            match shard {
+                Some((shard, renew)) => {
+                    if let (false, Some(shard)) = (renew, self.shards.get_mut(shard)) {
+                        shard.load = shard.load.saturating_add(1);
+                    }
+                    batches.entry(shard).or_default().push((path, renew));
+                }
+                None => {
+                    self.unwatched.insert(path);
+                }
+            }
+        }
+        for (number, batch) in batches {
+            let Some(shard) = self.shards.get_mut(number) else { continue };
+            let added = shard.instance.watch(&batch);
+            for ((path, _), added) in batch.into_iter().zip(added) {
+                if added == Added::Watched {
+                    self.unwatched.remove(&path);
+                    self.watched.insert(path, number);
+                    continue;
+                }
+                shard.load = shard.load.saturating_sub(1);
+                self.watched.remove(&path);
+                if added == Added::LimitReached {
+                    self.unwatched.insert(path);
+                }
+            }
+        }
+        self.tell();
+    }
+
+    /// An instance of this kind that has room, a new one if need be; none if the system has none left.
+    fn room(&mut self, kind: Kind) -> Option<usize> {
+        let found = self.shards.iter().position(|shard| shard.kind == kind && shard.load < MAX_WATCHES);
+        if found.is_some() {
+            return found;
+        }
+        let instance = Instance::new(kind, self.door.clone()).ok()?;
+        self.shards.push(Shard { kind, instance, load: 0 });
+        self.shards.len().checked_sub(1)
+    }
+
+    fn tell(&self) {
+        self.facts.watched.store(self.watched.len() as u64, Ordering::Relaxed);
+        self.facts.unwatched.store(self.unwatched.len() as u64, Ordering::Relaxed);
+        if self.unwatched.is_empty() {
+            self.facts.limit_said.store(false, Ordering::Relaxed);
+        } else if !self.facts.limit_said.swap(true, Ordering::Relaxed) {
+            let limit = |name: &str| {
+                let path = format!("/proc/sys/fs/inotify/{name}");
+                std::fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+            };
+            tracing::warn!(
+                event = "watch.limit",
+                "{} directories are watched and {} more cannot be: fs.inotify.max_user_watches is {}, \
+                 fs.inotify.max_user_instances {}. Raise them with sysctl; until then the sweep finds what changes there",
+                self.watched.len(),
+                self.unwatched.len(),
+                limit("max_user_watches"),
+                limit("max_user_instances"),
+            );
+        }
+    }
+}
+
+impl Watches for Watcher {
+    fn watch(&mut self, targets: &[Target]) {
+        let (mut directories, mut dorks) = (Vec::new(), Vec::new());
+        for target in targets {
+            match target {
+                Target::Directory(path) => directories.push(path.clone()),
+                Target::Dork(path) => dorks.push(path.clone()),
+            }
+        }
+        for (kind, paths) in [(Kind::Directory, directories), (Kind::Dork, dorks)] {
+            if !paths.is_empty() {
+                self.watch_in(kind, paths);
+            }
+        }
+    }
+
+    fn set_roots(&mut self, roots: &[Arc<Path>]) {
+        *self.door.roots.write().unwrap_or_else(PoisonError::into_inner) = roots.to_vec();
+        let mut parents: Vec<&Path> = roots.iter().filter_map(|root| root.parent()).collect();
+        parents.sort_unstable();
+        parents.dedup();
+        self.parents = Instance::new(Kind::Parent, self.door.clone()).ok();
+        if let Some(instance) = &mut self.parents {
+            let batch: Vec<(PathBuf, bool)> = parents.into_iter().map(|parent| (parent.to_owned(), false)).collect();
+            instance.watch(&batch);
+        }
+    }
+}
+
+/// Hears whether notifications still come through.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    heard: Arc<AtomicBool>,
+    path: Arc<Path>,
+}
+
+impl Pulse {
+    /// Makes a noise and listens for it.
+    #[must_use]
+    pub fn beats(&self, within: Duration) -> bool {
+        self.heard.store(false, Ordering::Release);
+        // Closing a file that was open for writing is announced, without a byte being written.
+        if File::options().append(true).create(true).open(&*self.path).is_err() {
+            return false;
+        }
+        let deadline = monotonic() + within;
+        while !self.heard.load(Ordering::Acquire) {
+            if monotonic() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+}
+
+/// The thread that drains the hints, settles them and passes them on: no disk and no SQL here, or the queue fills.
+fn settle(hints: &Receiver<Hint>, lost: &AtomicBool, announcer: &Announcer) {
+    let mut settle = Settle::default();
+    loop {
+        let first = match settle.next() {
+            Some(next) => hints.recv_deadline(next),
+            None => hints.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let now = monotonic();
+        let mut scope = Scope::nothing();
+        match first {
+            Ok(first) => {
+                for hint in std::iter::once(first).chain(hints.try_iter().take(MAX_HINTS)) {
+                    if settle.admit(&hint, now) {
+                        scope.merge(hint.into());
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        for hint in settle.due(now) {
+            scope.merge(hint.into());
+        }
+        if lost.swap(false, Ordering::AcqRel) {
+            scope.merge(Scope::everything());
+        }
+        announcer.announce(scope);
+    }
+}

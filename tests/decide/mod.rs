@@ -1,0 +1,3 @@
+//! The decision, held against models of it: no file system, no registry.
+
+mod worlds;
