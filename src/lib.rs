@@ -3,15 +3,26 @@
 //! The modules stand in the order in which data flows through them; `ARCHITECTURE.md` has the picture.
 
 pub mod agent;
-pub mod clock;
-pub mod decide;
-pub mod disk;
 pub mod scope;
+
 pub mod watch;
 
-pub mod api;
-pub mod config;
+pub mod disk;
+
+pub mod decide;
+
+pub mod registry;
+
+pub mod apply;
+
+pub mod telemetry;
+
 pub mod engine;
+
+pub mod api;
+
+pub mod config;
 pub mod lock;
 pub mod systemd;
-pub mod telemetry;
+
+pub mod clock;

@@ -8,3 +8,4 @@
 )]
 
 mod decide;
+mod registry;

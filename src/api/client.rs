@@ -117,12 +117,8 @@ impl Client {
 
     fn unconnected(&self, error: &std::io::Error) -> ClientError {
         // A path too long for a socket (`InvalidInput`) is one at which nobody can listen.
-        let nobody = [
-            ErrorKind::NotFound,
-            ErrorKind::NotADirectory,
-            ErrorKind::ConnectionRefused,
-            ErrorKind::InvalidInput,
-        ];
+        let nobody =
+            [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::ConnectionRefused, ErrorKind::InvalidInput];
         if nobody.contains(&error.kind()) {
             ClientError::NoDaemon(self.socket.clone())
         } else {

@@ -78,7 +78,7 @@ fn from_hex(hex: &str) -> Option<PathBuf> {
 }
 
 /// `GET /api/mesh/status`: what only the daemon knows; the rest is in the registry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonFacts {
     /// Its process.
@@ -100,13 +100,13 @@ pub struct DaemonFacts {
 }
 
 /// The last pass over everything.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastSweep {
     /// When it ended.
     pub at: String,
     /// How long it took, in milliseconds.
-    pub took_ms: u64,
+    pub took_ms: f64,
     /// What it did.
     pub result: ReconcileResult,
 }

@@ -26,12 +26,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// The transaction as a whole failed, and nothing of the plan was done.
-pub fn apply(
-    plan: &Plan,
-    reach: Reach,
-    registry: &mut AgentRegistry,
-    now: &Moment,
-) -> Result<Outcome, RegistryError> {
+pub fn apply(plan: &Plan, reach: Reach, registry: &mut AgentRegistry, now: &Moment) -> Result<Outcome, RegistryError> {
     if plan.actions.is_empty() {
         return Ok(Outcome::default());
     }
@@ -100,12 +95,10 @@ fn perform(action: &Action, batch: &mut Batch<'_>, now: &Moment) -> Result<(), R
         Action::Relocate { agent, sighting, .. }
         | Action::Upsert { agent, sighting }
         | Action::Sync { agent, sighting } => batch.upsert(agent, sighting, now).map(drop),
-        Action::MarkUnreachable { id, reason, clock, .. } => {
-            batch.mark_unreachable(id, *reason, clock, now).map(drop)
-        }
+        Action::MarkUnreachable { id, reason, clock, .. } => batch.mark_unreachable(id, *reason, clock, now).map(drop),
         Action::CarryClock { id, clock } => batch.carry_clock(id, clock).map(drop),
         Action::MarkReachable { id, .. } => batch.mark_reachable(id, now).map(drop),
         Action::Raise(problem) | Action::Restate(problem) => batch.raise(problem, now),
-        Action::Clear(problem) => batch.clear(problem),
+        Action::Clear(problem) => batch.clear(problem).map(drop),
     }
 }

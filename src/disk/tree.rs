@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::listing::{Dork, Listing, list};
 use super::stat::{self, DirStat};
 use super::{DORK, Kept};
+use crate::agent::DirIdentity;
 use crate::clock;
 use crate::decide::{Doubt, Unlisted};
 
@@ -83,6 +84,13 @@ impl Tree {
     /// The projects at or below a directory, as the last refresh saw them.
     pub fn projects(&self, below: &Path) -> impl Iterator<Item = &Path> {
         self.range(below).filter(|(_, dir)| dir.dork != Dork::No).map(|(path, _)| path.as_path())
+    }
+
+    /// Which directory a known project is, if what holds its manifest is a directory and no link.
+    #[must_use]
+    pub fn project_identity(&self, project: &Path) -> Option<DirIdentity> {
+        let dir = self.dirs.get(project)?;
+        matches!(dir.dork, Dork::Directory(_)).then_some(dir.stat.identity)
     }
 
     /// How many directories are known.

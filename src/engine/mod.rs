@@ -1,94 +1,166 @@
-//! Stands in for the engine until that is there: to be replaced whole.
+//! The engine: the one thread that writes the registry, and the handle by which everybody else asks it to.
+//!
+//! All requests go through one channel and end in the same pass, which serialises everything and removes every race.
 
-use std::path::PathBuf;
+mod look;
+mod memory;
+mod pass;
+mod result;
+mod run;
+mod schedule;
+mod site;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use crossbeam_channel::{Sender, bounded};
 
-use crate::config::Exclude;
 use crate::decide::Policy;
+use crate::disk::Kept;
 use crate::scope::Scope;
+use crate::scope::inbox::Inbox;
 
-/// What one pass did, counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "each is the word of the design")]
-pub struct ReconcileResult {
-    pub discovered: u64,
-    pub synced: u64,
-    pub relocated: u64,
-    pub unreachable: u64,
-    pub resurrected: u64,
-    pub removed: u64,
-    pub problems: u64,
+pub use pass::{Engine, Pass, Setup};
+pub use result::ReconcileResult;
+pub use run::{Facts, SweepFacts, Vitals};
+
+/// Asks the engine. Cheap to clone.
+#[derive(Clone)]
+pub struct MeshCore {
+    requests: Sender<Request>,
+    facts: Arc<run::Shared>,
 }
 
-/// The engine could not do what it was asked for.
+/// Why a request came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// It is not there.
-    #[error("the engine is not there")]
+    /// The engine has stopped.
+    #[error("the engine has stopped")]
     Stopped,
+    /// The registry could not be read or written; the engine tries again by itself.
+    #[error("registry: {0}")]
+    Registry(String),
+    /// No such scan root is configured.
+    #[error("{} is not a configured scan root, nor under one", crate::agent::Shown::path(.0))]
+    NotUnderARoot(PathBuf),
 }
 
-/// What the engine says of itself.
-#[derive(Debug, Clone, Default)]
-#[allow(missing_docs, reason = "stands in")]
-pub struct Facts {
-    pub ready: bool,
-    pub started_at_ms: i64,
-    pub last_sweep: Option<SweepFacts>,
-    pub missed_events: u64,
-    pub watches: u64,
-    pub unwatched: u64,
-}
-
-/// The last sweep.
-#[derive(Debug, Clone, Default)]
-#[allow(missing_docs, reason = "stands in")]
-pub struct SweepFacts {
-    pub at_ms: i64,
-    pub took_ms: u64,
-    pub result: ReconcileResult,
-}
-
-/// What a reload may change.
+/// Settings that can change while the engine runs.
 #[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "stands in")]
 pub struct Reconfigure {
+    /// The configured scan roots.
     pub roots: Vec<PathBuf>,
+    /// Which directories belong to a scan.
+    pub kept: Kept,
+    /// The times that decisions go by.
     pub policy: Policy,
-    pub max_depth: usize,
-    pub exclude: Exclude,
 }
 
-/// The engine, from outside.
-#[derive(Debug, Clone, Default)]
-pub struct MeshCore {}
+type Reply<T> = Sender<Result<T, EngineError>>;
 
-#[allow(missing_docs, clippy::unused_self, clippy::missing_errors_doc, clippy::needless_pass_by_value)]
+/// What can be asked of the engine.
+enum Request {
+    Reconcile { scope: Scope, until: Until, reply: Reply<ReconcileResult> },
+    AcceptRoot { root: PathBuf, reply: Reply<ReconcileResult> },
+    Reconfigure { settings: Box<Reconfigure>, reply: Reply<()> },
+    Periodic { interval: Option<Duration> },
+    Ping { reply: Reply<()> },
+    Stop { reply: Reply<()> },
+}
+
+/// When a reconcile that was asked for is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// After one pass.
+    Passed,
+    /// When nothing is left that settles by itself within moments.
+    Settled,
+}
+
+/// Requests that may wait: more than clients that the control socket serves at once.
+const MAX_REQUESTS: usize = 1_024;
+
 impl MeshCore {
-    pub fn reconcile(&self, _scope: Scope) -> Result<ReconcileResult, EngineError> {
-        Ok(ReconcileResult::default())
+    /// Starts the engine's thread.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(
+        engine: Engine,
+        inbox: Inbox,
+        vitals: Arc<dyn Vitals>,
+        checkpoint: Option<Sender<()>>,
+    ) -> std::io::Result<Self> {
+        let (requests, receiver) = bounded(MAX_REQUESTS);
+        let facts = Arc::new(run::Shared::new(vitals));
+        let runner = run::Runner::new(engine, inbox, receiver, facts.clone(), checkpoint);
+        std::thread::Builder::new().name("engine".to_owned()).spawn(move || runner.run())?;
+        Ok(Self { requests, facts })
     }
+
+    /// Reconciles a scope, and waits until what it found has settled.
+    pub fn reconcile(&self, scope: Scope) -> Result<ReconcileResult, EngineError> {
+        self.ask(|reply| Request::Reconcile { scope, until: Until::Settled, reply })
+    }
+
+    /// The first pass over everything. From then on the daemon is ready.
     pub fn reconcile_on_startup(&self) -> Result<ReconcileResult, EngineError> {
-        Ok(ReconcileResult::default())
+        let scope = Scope::everything();
+        let result = self.ask(|reply| Request::Reconcile { scope, until: Until::Passed, reply })?;
+        self.facts.ready.store(true, Ordering::Release);
+        Ok(result)
     }
-    pub fn start_periodic_reconciliation(&self, _interval: Duration) {}
-    pub fn stop_periodic_reconciliation(&self) {}
-    pub fn accept_root(&self, _root: PathBuf) -> Result<ReconcileResult, EngineError> {
-        Ok(ReconcileResult::default())
+
+    /// Sweeps everything every `interval` ± 10 %, one sweep at a time, and seldom enough that sweeping takes at most 2 % of
+    /// the time.
+    pub fn start_periodic_reconciliation(&self, interval: Duration) {
+        let _ = self.requests.send(Request::Periodic { interval: Some(interval) });
     }
-    pub fn reconfigure(&self, _settings: Reconfigure) -> Result<(), EngineError> {
-        Ok(())
+
+    /// Sweeps no more by itself.
+    pub fn stop_periodic_reconciliation(&self) {
+        let _ = self.requests.send(Request::Periodic { interval: None });
     }
+
+    /// Takes a person's word that what is at a scan root's path is the root, and passes over it.
+    pub fn accept_root(&self, root: PathBuf) -> Result<ReconcileResult, EngineError> {
+        self.ask(|reply| Request::AcceptRoot { root, reply })
+    }
+
+    /// Takes other settings, and passes over everything.
+    pub fn reconfigure(&self, settings: Reconfigure) -> Result<(), EngineError> {
+        self.ask(|reply| Request::Reconfigure { settings: Box::new(settings), reply })
+    }
+
+    /// Whether the engine and the watcher both answer in time.
     #[must_use]
-    pub fn is_alive(&self, _within: Duration) -> bool {
-        true
+    pub fn is_alive(&self, within: Duration) -> bool {
+        let (reply, answer) = bounded(1);
+        let asked = self.requests.send_timeout(Request::Ping { reply }, within).is_ok();
+        asked && matches!(answer.recv_timeout(within), Ok(Ok(()))) && self.facts.vitals.beats(within)
     }
+
+    /// What the engine says about itself.
     #[must_use]
     pub fn facts(&self) -> Facts {
-        Facts { ready: true, ..Facts::default() }
+        self.facts.read()
     }
-    pub fn stop(&self) {}
+
+    /// Ends the pass that is under way and stops.
+    pub fn stop(&self) {
+        let _ = self.ask(|reply| Request::Stop { reply });
+    }
+
+    fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, EngineError> {
+        let (reply, answer) = bounded(1);
+        self.requests.send(request(reply)).map_err(|_| EngineError::Stopped)?;
+        answer.recv().unwrap_or(Err(EngineError::Stopped))
+    }
+}
+
+/// The paths that a scope names: what a request must have under a root.
+fn named(scope: &Scope) -> impl Iterator<Item = &Path> {
+    scope.directories().chain(scope.projects())
 }

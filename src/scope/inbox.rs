@@ -3,29 +3,38 @@
 //! It is bounded because a scope is, and whoever puts something in never waits for the engine.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Scope;
+use crate::clock::monotonic;
+
+/// What waits, and since when.
+#[derive(Debug, Default)]
+struct Waiting {
+    scope: Scope,
+    since: Option<Instant>,
+}
 
 /// The sending half: for whoever learns that something may have changed.
 #[derive(Debug, Clone)]
 pub struct Announcer {
-    waiting: Arc<Mutex<Scope>>,
+    waiting: Arc<Mutex<Waiting>>,
     bell: Sender<()>,
 }
 
 /// The receiving half: the engine's.
 #[derive(Debug)]
 pub struct Inbox {
-    waiting: Arc<Mutex<Scope>>,
+    waiting: Arc<Mutex<Waiting>>,
     bell: Receiver<()>,
 }
 
 /// A new inbox and its sending half.
 #[must_use]
 pub fn inbox() -> (Announcer, Inbox) {
-    let waiting = Arc::new(Mutex::new(Scope::nothing()));
+    let waiting = Arc::new(Mutex::new(Waiting::default()));
     // One stroke is enough: it means that something waits, not how much.
     let (sender, receiver) = bounded(1);
     (Announcer { waiting: waiting.clone(), bell: sender }, Inbox { waiting, bell: receiver })
@@ -37,7 +46,10 @@ impl Announcer {
         if scope.is_nothing() {
             return;
         }
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).merge(scope);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.scope.merge(scope);
+        waiting.since.get_or_insert_with(monotonic);
+        drop(waiting);
         // Full means that the bell rings already.
         let _ = self.bell.try_send(());
     }
@@ -50,9 +62,10 @@ impl Inbox {
         &self.bell
     }
 
-    /// Everything that was announced since the last time.
+    /// Everything that was announced since the last time, and when the first of it was.
     #[must_use]
-    pub fn take(&self) -> Scope {
-        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn take(&self) -> (Scope, Option<Instant>) {
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        (waiting.scope, waiting.since)
     }
 }

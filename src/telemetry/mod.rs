@@ -5,7 +5,9 @@
 mod level;
 mod log;
 mod metrics;
+mod tell;
 
 pub use level::{Format, Level};
 pub use log::{Log, LogError};
 pub use metrics::{EventLabels, Metrics};
+pub use tell::Telemetry;

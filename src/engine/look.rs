@@ -1,0 +1,179 @@
+//! Looking: disk and memory become a view that is closed over ids and homes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{CWD, FileType};
+
+use super::pass::Engine;
+use super::site::{Eyes, deepest};
+use crate::agent::{AgentId, Moment};
+use crate::decide::{Checkout, Probe, Reach, Root, RootFound, Site, UnreadableKind, View};
+use crate::disk::{Trust, Walk, stat, tree};
+use crate::scope::Scope;
+
+impl Engine {
+    /// Looks at a scope, and at whatever that brings in.
+    pub(super) fn look(&mut self, scope: &Scope, now: &Moment) -> View {
+        let mut scope = scope.clone();
+        let found = self.look_at_roots(&mut scope);
+        self.refresh(&scope, &found);
+        let mut view = View {
+            reach: if scope.is_everything() { Reach::Everything } else { Reach::Part },
+            roots: self.view_roots(found),
+            ..View::default()
+        };
+        let mut open = self.projects_in(&scope);
+        if scope.is_everything() {
+            view.recorded = self.memory.all().map(|record| (record.id.clone(), record.clone())).collect();
+        }
+        while !open.is_empty() {
+            let looked_at: Vec<PathBuf> = std::mem::take(&mut open).into_iter().collect();
+            let eyes = Eyes { roots: &self.roots, kept: &self.kept, memory: &self.memory, trees: &self.trees };
+            let sites = tree::in_parallel(&looked_at, |project| eyes.site(project, &view.roots));
+            let places = looked_at.into_iter().zip(sites);
+            for (project, site) in places {
+                self.bring_in(&project, &site, &mut view, &mut open);
+                view.sites.insert(project, site);
+            }
+            open.retain(|project| !view.sites.contains_key(project));
+        }
+        self.settle_doubts(&mut view, now);
+        tell_worktrees_apart(&mut view);
+        view
+    }
+
+    /// Finds out what is at the roots' paths. A root at which something else is than at the last look is looked at whole,
+    /// however narrow the scope.
+    fn look_at_roots(&mut self, scope: &mut Scope) -> BTreeMap<Arc<Path>, RootFound> {
+        let mut found = BTreeMap::new();
+        for root in self.roots.clone() {
+            let now = match stat::directory(&root) {
+                Ok(stat) => RootFound::Directory(stat.identity),
+                Err(rustix::io::Errno::NOENT) => RootFound::Nothing("there is nothing at its path".to_owned()),
+                Err(rustix::io::Errno::NOTDIR) => RootFound::Nothing("it is not a directory".to_owned()),
+                Err(errno) => RootFound::Nothing(std::io::Error::from(errno).to_string()),
+            };
+            let before = self.found.insert(root.clone(), now.clone());
+            if before.as_ref() != Some(&now) {
+                self.tree(&root).clear();
+                scope.merge(Scope::below(root.to_path_buf()));
+            }
+            found.insert(root, now);
+        }
+        found
+    }
+
+    fn refresh(&mut self, scope: &Scope, found: &BTreeMap<Arc<Path>, RootFound>) {
+        let roots = self.roots.clone();
+        let there = |root: &Arc<Path>| matches!(found.get(root), Some(RootFound::Directory(_)));
+        for root in roots.iter().filter(|root| there(root)) {
+            let Some(tree) = self.trees.get_mut(root) else { continue };
+            let walk = &mut Walk { kept: &self.kept, roots: &roots, watches: self.watches.as_mut() };
+            if scope.is_everything() {
+                tree.refresh(root, Trust::Times, walk);
+                continue;
+            }
+            for directory in scope.directories() {
+                if root.starts_with(directory) {
+                    tree.refresh(root, Trust::Nothing, walk);
+                } else if deepest(&roots, directory).as_ref() == Some(root) {
+                    tree.refresh(directory, Trust::Nothing, walk);
+                }
+            }
+            for project in scope.projects().filter(|project| deepest(&roots, project).as_ref() == Some(root)) {
+                if tree.knows(project) {
+                    tree.refresh_project(project, walk);
+                } else {
+                    tree.refresh(project, Trust::Times, walk);
+                }
+            }
+        }
+    }
+
+    fn view_roots(&mut self, found: BTreeMap<Arc<Path>, RootFound>) -> BTreeMap<Arc<Path>, Root> {
+        let roots = found.into_iter().map(|(path, found)| {
+            let (known, state) = self.memory.root(&path);
+            let unlisted = self.tree(&path).unlisted();
+            let found = match unlisted.iter().find(|unlisted| *unlisted.directory == *path) {
+                Some(unlisted) => RootFound::Nothing(format!("it cannot be listed: {}", unlisted.why)),
+                None => found,
+            };
+            let accepted = self.accepted.remove(&path);
+            (path, Root { known, state, found, unlisted, accepted })
+        });
+        roots.collect()
+    }
+
+    fn projects_in(&self, scope: &Scope) -> BTreeSet<PathBuf> {
+        let mut open: BTreeSet<PathBuf> = scope.projects().map(Path::to_path_buf).collect();
+        let everywhere = Path::new("/");
+        let directories: Vec<&Path> =
+            if scope.is_everything() { vec![everywhere] } else { scope.directories().collect() };
+        for directory in directories {
+            open.extend(self.memory.places(directory).map(Path::to_path_buf));
+            for tree in self.trees.values() {
+                open.extend(tree.projects(directory).map(Path::to_path_buf));
+            }
+        }
+        open
+    }
+
+    /// What a look at one place brings in: the agent that is recorded there, the one whose manifest is there, and the other
+    /// places that either of them is known at.
+    fn bring_in(&self, project: &Path, site: &Site, view: &mut View, open: &mut BTreeSet<PathBuf>) {
+        view.problems.extend(self.memory.problems(project).cloned());
+        let carried = match &site.probe {
+            Probe::Present(found) => Some(found.id()),
+            Probe::Absent(_) | Probe::Unreadable(_) => None,
+        };
+        let recorded = self.memory.at(project).map(|record| &record.id);
+        for id in carried.into_iter().chain(recorded) {
+            if let Some(record) = self.memory.get(id) {
+                view.recorded.entry(id.clone()).or_insert_with(|| record.clone());
+                open.insert(record.project.clone());
+            }
+            open.extend(self.memory.claims(id).map(Path::to_path_buf));
+        }
+    }
+
+    /// Says for how long a finding that may pass by itself has been so.
+    fn settle_doubts(&mut self, view: &mut View, now: &Moment) {
+        for (project, site) in &mut view.sites {
+            let home_of = self.memory.at(project).filter(|record| record.unreachable.is_none());
+            let is_doubtful = match &site.probe {
+                Probe::Unreadable(unreadable) => unreadable.kind == UnreadableKind::Content,
+                Probe::Absent(_) => home_of.is_some(),
+                Probe::Present(found) => home_of.is_some_and(|record| record.id != *found.id()),
+            };
+            if is_doubtful {
+                let first_ms = *self.doubts.entry(project.clone()).or_insert(now.boot_ms);
+                let standing_ms = now.boot_ms.saturating_sub(first_ms);
+                site.standing = Duration::from_millis(u64::try_from(standing_ms).unwrap_or(0));
+            } else if !self.doubts.is_empty() {
+                self.doubts.remove(project);
+            }
+        }
+    }
+}
+
+/// Where an id is claimed more than once, finds out which of the projects are linked worktrees.
+fn tell_worktrees_apart(view: &mut View) {
+    let mut times: HashMap<AgentId, usize> = HashMap::new();
+    let carried = |site: &Site| match &site.probe {
+        Probe::Present(found) => Some(found.id().clone()),
+        Probe::Absent(_) | Probe::Unreadable(_) => None,
+    };
+    for id in view.sites.values().filter_map(carried) {
+        let count = times.entry(id).or_default();
+        *count = count.saturating_add(1);
+    }
+    for (project, site) in &mut view.sites {
+        if carried(site).is_some_and(|id| times.get(&id).is_some_and(|count| *count > 1)) {
+            let is_file = matches!(stat::file(CWD, project.join(".git")), Ok((FileType::RegularFile, _)));
+            site.checkout = if is_file { Checkout::Linked } else { Checkout::Main };
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What the engine keeps in memory of the registry, so that a pass over things that did not change reads no row.
+//!
+//! The engine is the only writer, so its memory is the registry, until somebody else edits the file: a sweep notices that
+//! and loads it anew.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::agent::{Agent, AgentId, Columns, DirIdentity, Moment, Recorded, Sighting, Unreachable};
+use crate::decide::{Action, Problem, RootState};
+use crate::registry::{AgentRegistry, RegistryError};
+
+/// The registry, as far as deciding needs it.
+#[derive(Debug, Default)]
+pub struct Memory {
+    recorded: HashMap<AgentId, Arc<Recorded>>,
+    homes: BTreeMap<PathBuf, AgentId>,
+    problems: BTreeMap<PathBuf, BTreeSet<Problem>>,
+    claimed_at: HashMap<AgentId, BTreeSet<PathBuf>>,
+    roots: BTreeMap<PathBuf, (Option<DirIdentity>, Option<RootState>)>,
+    denials: Vec<PathBuf>,
+    data_version: i64,
+    /// Sightings that are not written yet.
+    unwritten: HashMap<AgentId, Sighting>,
+}
+
+impl Memory {
+    /// Reads everything that is needed.
+    pub fn load(registry: &AgentRegistry) -> Result<Self, RegistryError> {
+        let mut memory = Self { data_version: registry.data_version()?, ..Self::default() };
+        for record in registry.recorded()? {
+            memory.insert(record);
+        }
+        for (problem, _) in registry.problems()? {
+            memory.raise(problem);
+        }
+        for root in registry.roots()? {
+            memory.roots.insert(root.path, (root.identity, root.state));
+        }
+        memory.denials = registry.denials()?;
+        Ok(memory)
+    }
+
+    /// Whether somebody else wrote to the registry since it was loaded.
+    pub fn is_outdated(&self, registry: &AgentRegistry) -> Result<bool, RegistryError> {
+        Ok(registry.data_version()? != self.data_version)
+    }
+
+    /// All records.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Recorded>> {
+        self.recorded.values()
+    }
+
+    /// The record of an id.
+    pub fn get(&self, id: &AgentId) -> Option<&Arc<Recorded>> {
+        self.recorded.get(id)
+    }
+
+    /// The record of a place.
+    pub fn at(&self, project: &Path) -> Option<&Arc<Recorded>> {
+        self.homes.get(project).and_then(|id| self.recorded.get(id))
+    }
+
+    /// The places at or below a directory at which something is recorded, or at which there is a problem.
+    pub fn places(&self, below: &Path) -> impl Iterator<Item = &Path> {
+        let from = (Bound::Included(below), Bound::Unbounded);
+        let homes = self.homes.range::<Path, _>(from).map(|(path, _)| path.as_path());
+        let problems = self.problems.range::<Path, _>(from).map(|(path, _)| path.as_path());
+        let is_below = |below: PathBuf| move |path: &&Path| path.starts_with(&below);
+        let (first, second) = (is_below(below.to_owned()), is_below(below.to_owned()));
+        homes.take_while(first).chain(problems.take_while(second))
+    }
+
+    /// The places that claim an id beside the one that holds it, as far as is known.
+    pub fn claims(&self, id: &AgentId) -> impl Iterator<Item = &Path> {
+        self.claimed_at.get(id).into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// The problems at a place.
+    pub fn problems(&self, project: &Path) -> impl Iterator<Item = &Problem> {
+        self.problems.get(project).into_iter().flatten()
+    }
+
+    /// How many problems stand.
+    pub fn count_problems(&self) -> usize {
+        self.problems.values().map(BTreeSet::len).sum()
+    }
+
+    /// Which directory a root was when it was last online, and the state in which it was left.
+    pub fn root(&self, root: &Path) -> (Option<DirIdentity>, Option<RootState>) {
+        self.roots.get(root).cloned().unwrap_or_default()
+    }
+
+    /// Whether a person denied a path or one above it.
+    pub fn is_denied(&self, path: &Path) -> bool {
+        self.denials.iter().any(|denied| path.starts_with(denied))
+    }
+
+    /// Remembers what was done to the registry.
+    pub fn note(&mut self, action: &Action, now: &Moment) {
+        match action {
+            Action::SetRoot { root, state, identity } => {
+                let entry = self.roots.entry(root.to_path_buf()).or_default();
+                *entry = (identity.or(entry.0), Some(state.clone()));
+            }
+            Action::Remove { id, .. } => self.forget(id),
+            Action::Relocate { agent, sighting, .. }
+            | Action::Upsert { agent, sighting }
+            | Action::Sync { agent, sighting } => self.record(agent, *sighting),
+            Action::MarkUnreachable { id, reason, clock, .. } => self.change(id, |record| {
+                let since_ms = record.unreachable.as_ref().map_or(now.wall_ms, |mark| mark.since_ms);
+                record.unreachable = Some(Unreachable { since_ms, reason: *reason, clock: clock.clone() });
+            }),
+            Action::CarryClock { id, clock } => self.change(id, |record| {
+                if let Some(mark) = &mut record.unreachable {
+                    mark.clock = clock.clone();
+                }
+            }),
+            Action::MarkReachable { id, .. } => self.change(id, |record| record.unreachable = None),
+            Action::Raise(problem) | Action::Restate(problem) => {
+                self.clear(problem);
+                self.raise(problem.clone());
+            }
+            Action::Clear(problem) => self.clear(problem),
+        }
+    }
+
+    /// Remembers what was seen of a manifest that says what is recorded.
+    pub fn sight(&mut self, id: &AgentId, sighting: Sighting) {
+        self.change(id, |record| {
+            record.home = sighting.home.or(record.home);
+            record.observation = sighting.observation.or(record.observation);
+        });
+        let unwritten = self.unwritten.entry(id.clone()).or_insert(sighting);
+        unwritten.home = sighting.home.or(unwritten.home);
+        unwritten.observation = sighting.observation.or(unwritten.observation);
+    }
+
+    /// The sightings that are not written yet; from now on they count as written.
+    pub fn take_unwritten(&mut self) -> Vec<(AgentId, Sighting)> {
+        std::mem::take(&mut self.unwritten).into_iter().collect()
+    }
+
+    /// How many sightings are not written yet.
+    pub fn unwritten(&self) -> usize {
+        self.unwritten.len()
+    }
+
+    fn record(&mut self, agent: &Agent, sighting: Sighting) {
+        let before = self.recorded.get(agent.id());
+        let unreachable = None;
+        let home = sighting.home.or_else(|| before.and_then(|record| record.home));
+        self.forget(agent.id());
+        self.insert(Recorded {
+            id: agent.id().clone(),
+            project: agent.project.clone(),
+            scan_root: agent.scan_root.clone(),
+            digest: Columns::of(agent).digest(),
+            home,
+            observation: sighting.observation,
+            unreachable,
+        });
+    }
+
+    fn insert(&mut self, record: Recorded) {
+        self.homes.insert(record.project.clone(), record.id.clone());
+        self.recorded.insert(record.id.clone(), Arc::new(record));
+    }
+
+    fn forget(&mut self, id: &AgentId) {
+        self.unwritten.remove(id);
+        let Some(record) = self.recorded.remove(id) else { return };
+        // Another agent may be recorded there by now.
+        if self.homes.get(&record.project) == Some(id) {
+            self.homes.remove(&record.project);
+        }
+    }
+
+    fn change(&mut self, id: &AgentId, change: impl FnOnce(&mut Recorded)) {
+        if let Some(record) = self.recorded.get_mut(id) {
+            change(Arc::make_mut(record));
+        }
+    }
+
+    fn raise(&mut self, problem: Problem) {
+        if let Some(id) = &problem.id {
+            self.claimed_at.entry(id.clone()).or_default().insert(problem.project.clone());
+        }
+        self.problems.entry(problem.project.clone()).or_default().insert(problem);
+    }
+
+    fn clear(&mut self, cleared: &Problem) {
+        let Some(problems) = self.problems.get_mut(&cleared.project) else { return };
+        let ids: Vec<AgentId> =
+            problems.iter().filter(|known| known.kind == cleared.kind).filter_map(|known| known.id.clone()).collect();
+        problems.retain(|problem| problem.kind != cleared.kind);
+        if problems.is_empty() {
+            self.problems.remove(&cleared.project);
+        }
+        for id in ids {
+            if let Some(places) = self.claimed_at.get_mut(&id) {
+                places.remove(&cleared.project);
+                if places.is_empty() {
+                    self.claimed_at.remove(&id);
+                }
+            }
+        }
+    }
+}

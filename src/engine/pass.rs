@@ -1,0 +1,313 @@
+//! One pass: look, decide, apply, tell. Watcher, sweep, API and command line all end here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::memory::Memory;
+use super::result::ReconcileResult;
+use crate::agent::Moment;
+use crate::apply::{Outcome, apply};
+use crate::clock::Clock;
+use crate::decide::{Plan, Policy, Reach, RootFound, View, decide};
+use crate::disk::{Kept, Tree, Watches};
+use crate::registry::{AgentRegistry, Durability, RegistryError};
+use crate::scope::Scope;
+use crate::telemetry::Telemetry;
+
+/// What an engine works with.
+pub struct Setup {
+    /// The registry, to which nobody else writes.
+    pub registry: AgentRegistry,
+    /// Its file; `None` for one in memory.
+    pub registry_file: Option<PathBuf>,
+    /// The configured scan roots: absolute, without links.
+    pub roots: Vec<PathBuf>,
+    /// Which directories belong to a scan.
+    pub kept: Kept,
+    /// The times that decisions go by.
+    pub policy: Policy,
+    /// Who watches directories.
+    pub watches: Box<dyn Watches>,
+    /// Who says what time it is.
+    pub clock: Box<dyn Clock>,
+    /// Who tells of it.
+    pub telemetry: Telemetry,
+}
+
+/// The one writer of the registry.
+pub struct Engine {
+    pub(super) registry: AgentRegistry,
+    registry_file: Option<PathBuf>,
+    pub(super) roots: Vec<Arc<Path>>,
+    pub(super) kept: Kept,
+    policy: Policy,
+    pub(super) watches: Box<dyn Watches>,
+    clock: Box<dyn Clock>,
+    pub(super) telemetry: Telemetry,
+    pub(super) memory: Memory,
+    pub(super) trees: BTreeMap<Arc<Path>, Tree>,
+    /// What the last look found at the roots.
+    pub(super) found: HashMap<Arc<Path>, RootFound>,
+    /// Roots of which a person just said that what is there is meant.
+    pub(super) accepted: BTreeSet<Arc<Path>>,
+    /// Since when, on the boot clock, a finding that may pass by itself has been so.
+    pub(super) doubts: HashMap<PathBuf, i64>,
+    /// When, on the boot clock, to look again.
+    again: BTreeMap<PathBuf, i64>,
+    /// The newest event that is forgotten already.
+    pruned_to: u64,
+}
+
+/// What one pass came to.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// What was decided.
+    pub plan: Plan,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The pass in numbers.
+    pub result: ReconcileResult,
+}
+
+/// Fewer sightings than this are not worth a transaction: to read as many small files again costs less, and a steady state
+/// writes nothing.
+const WORTH_A_WRITE: usize = 1_000;
+
+/// Events that are kept: some days of a busy machine, 30 MB.
+const EVENTS_KEPT: u64 = 100_000;
+
+/// Older events go so many at once: a little every sweep would be a write every sweep.
+const EVENTS_SLACK: u64 = 10_000;
+
+impl Engine {
+    /// An engine over a registry.
+    ///
+    /// # Errors
+    /// The registry cannot be read.
+    pub fn new(setup: Setup) -> Result<Self, RegistryError> {
+        let Setup { mut registry, registry_file, roots, kept, policy, watches, clock, telemetry } = setup;
+        configure(&mut registry, &roots)?;
+        let mut engine = Self {
+            memory: Memory::load(&registry)?,
+            registry,
+            registry_file,
+            roots: Vec::new(),
+            kept,
+            policy,
+            watches,
+            clock,
+            telemetry,
+            trees: BTreeMap::new(),
+            found: HashMap::new(),
+            accepted: BTreeSet::new(),
+            doubts: HashMap::new(),
+            again: BTreeMap::new(),
+            pruned_to: 0,
+        };
+        engine.set_roots(&roots);
+        Ok(engine)
+    }
+
+    /// One pass over a scope.
+    ///
+    /// # Errors
+    /// The registry could not be written: nothing was done, and the scope should be looked at again.
+    pub fn reconcile(&mut self, scope: &Scope) -> Result<Pass, RegistryError> {
+        if scope.is_everything() {
+            self.reload_if_touched()?;
+        }
+        let now = self.clock.now();
+        let view = self.look(scope, &now);
+        let plan = decide(&view, &now, &self.policy);
+        let outcome = apply(&plan, view.reach, &mut self.registry, &now)?;
+        self.remember(&view, &plan, &outcome, &now);
+        self.telemetry.tell(&outcome);
+        if scope.is_everything() {
+            self.prune_events()?;
+        }
+        let result = ReconcileResult::of(&outcome, self.memory.count_problems());
+        Ok(Pass { plan, outcome, result })
+    }
+
+    /// What one pass over a scope would do. Looks, and writes nothing.
+    #[must_use]
+    pub fn plan(&mut self, scope: &Scope) -> (View, Plan) {
+        let now = self.clock.now();
+        let view = self.look(scope, &now);
+        let plan = decide(&view, &now, &self.policy);
+        (view, plan)
+    }
+
+    /// Passes over a scope until nothing is left that settles by itself within moments. For a command without a daemon.
+    ///
+    /// # Errors
+    /// The registry could not be written.
+    pub fn reconcile_until_settled(&mut self, scope: &Scope) -> Result<ReconcileResult, RegistryError> {
+        let mut result = self.reconcile(scope)?.result;
+        while let Some(wait) = self.next_look().filter(|wait| *wait <= self.longest_doubt()) {
+            std::thread::sleep(wait);
+            let again = self.due();
+            result.add(&self.reconcile(&again)?.result);
+        }
+        Ok(result)
+    }
+
+    /// The projects whose time to be looked at again has come.
+    pub fn due(&mut self) -> Scope {
+        let now_ms = self.clock.now().boot_ms;
+        let mut scope = Scope::nothing();
+        self.again.retain(|project, due_ms| {
+            if *due_ms > now_ms {
+                return true;
+            }
+            scope.merge(Scope::project(project.clone()));
+            false
+        });
+        scope
+    }
+
+    /// In how long the next project is to be looked at again.
+    #[must_use]
+    pub fn next_look(&self) -> Option<Duration> {
+        let first_ms = self.again.values().min()?;
+        let left_ms = first_ms.saturating_sub(self.clock.now().boot_ms);
+        Some(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)))
+    }
+
+    /// The longest time for which a finding is in doubt: after that it counts.
+    #[must_use]
+    pub fn longest_doubt(&self) -> Duration {
+        let last = self.policy.read_again_after.iter().max().copied().unwrap_or_default();
+        last.max(self.policy.missing_after)
+    }
+
+    /// Whether some finding below is still in doubt.
+    #[must_use]
+    pub fn is_settling(&self) -> bool {
+        self.next_look().is_some_and(|wait| wait <= self.longest_doubt())
+    }
+
+    /// Whether a project was going to be looked at again anyway.
+    #[must_use]
+    pub fn expects(&self, project: &Path) -> bool {
+        self.again.contains_key(project) || self.doubts.contains_key(project)
+    }
+
+    /// Takes other settings.
+    ///
+    /// # Errors
+    /// The registry could not be written.
+    pub fn reconfigure(&mut self, roots: &[PathBuf], kept: Kept, policy: Policy) -> Result<(), RegistryError> {
+        configure(&mut self.registry, roots)?;
+        self.kept = kept;
+        self.policy = policy;
+        self.trees.clear();
+        self.found.clear();
+        self.set_roots(roots);
+        Ok(())
+    }
+
+    /// Takes a person's word that what is at a root's path is the root. Returns whether there is such a root.
+    pub fn accept_root(&mut self, root: &Path) -> bool {
+        let known = self.roots.iter().find(|known| ***known == *root).cloned();
+        known.is_some_and(|known| self.accepted.insert(known))
+    }
+
+    /// Whether a path is a configured root or lies under one.
+    #[must_use]
+    pub fn is_under_a_root(&self, path: &Path) -> bool {
+        self.roots.iter().any(|root| path.starts_with(root))
+    }
+
+    /// Writes what is only remembered, if that is worth it. Called at the end.
+    ///
+    /// # Errors
+    /// The registry could not be written.
+    pub fn flush(&mut self) -> Result<(), RegistryError> {
+        if self.memory.unwritten() < WORTH_A_WRITE {
+            return Ok(());
+        }
+        let sightings = self.memory.take_unwritten();
+        self.registry.transact(Durability::Rebuildable, |batch| {
+            sightings.iter().try_for_each(|(id, sighting)| batch.observe(id, sighting).map(drop))
+        })
+    }
+
+    /// The tree of a root.
+    pub(super) fn tree(&mut self, root: &Arc<Path>) -> &mut Tree {
+        self.trees.entry(root.clone()).or_insert_with(|| Tree::new(root.clone()))
+    }
+
+    fn set_roots(&mut self, roots: &[PathBuf]) {
+        self.roots = roots.iter().map(|root| Arc::from(root.as_path())).collect();
+        for root in self.roots.clone() {
+            self.tree(&root);
+        }
+        self.watches.set_roots(&self.roots);
+    }
+
+    fn remember(&mut self, view: &View, plan: &Plan, outcome: &Outcome, now: &Moment) {
+        for action in &outcome.applied {
+            self.memory.note(action, now);
+        }
+        for (id, sighting) in &plan.sightings {
+            self.memory.sight(id, *sighting);
+        }
+        if view.reach == Reach::Everything {
+            self.again.clear();
+            self.doubts.retain(|project, _| view.sites.contains_key(project));
+        } else {
+            self.again.retain(|project, _| !view.sites.contains_key(project));
+        }
+        for (project, wait) in &plan.look_again {
+            let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX).saturating_add(1);
+            let due_ms = now.boot_ms.saturating_add(wait_ms);
+            let entry = self.again.entry(project.clone()).or_insert(due_ms);
+            *entry = due_ms.min(*entry);
+        }
+    }
+
+    fn prune_events(&mut self) -> Result<(), RegistryError> {
+        let newest_old = self.registry.last_seq()?.saturating_sub(EVENTS_KEPT);
+        if newest_old >= self.pruned_to.saturating_add(EVENTS_SLACK) {
+            self.registry.transact(Durability::Rebuildable, |batch| batch.prune_events(EVENTS_KEPT))?;
+            self.pruned_to = newest_old;
+        }
+        Ok(())
+    }
+
+    /// Notices a registry that was deleted, replaced or edited by somebody else.
+    fn reload_if_touched(&mut self) -> Result<(), RegistryError> {
+        let is_replaced = self.registry_file.as_ref().is_some_and(|file| !self.registry.is_same_file(file));
+        if is_replaced {
+            self.reopen()?;
+        } else if self.memory.is_outdated(&self.registry)? {
+            self.memory = Memory::load(&self.registry)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the registry anew, which mends or replaces a damaged one.
+    pub(super) fn reopen(&mut self) -> Result<(), RegistryError> {
+        let Some(file) = &self.registry_file else { return Ok(()) };
+        let (registry, opened) = AgentRegistry::open(file, &self.clock.now())?;
+        self.registry = registry;
+        self.telemetry.registry_opened(&opened);
+        let roots: Vec<PathBuf> = self.roots.iter().map(|root| root.to_path_buf()).collect();
+        configure(&mut self.registry, &roots)?;
+        self.memory = Memory::load(&self.registry)?;
+        Ok(())
+    }
+}
+
+/// Says in the registry which roots are configured, if that is anything new.
+fn configure(registry: &mut AgentRegistry, roots: &[PathBuf]) -> Result<(), RegistryError> {
+    let known: BTreeSet<PathBuf> =
+        registry.roots()?.into_iter().filter(|root| root.configured).map(|root| root.path).collect();
+    if known == roots.iter().cloned().collect() {
+        return Ok(());
+    }
+    registry.transact(Durability::Synced, |batch| batch.configure_roots(roots))
+}

@@ -1,0 +1,342 @@
+//! The engine's thread: waits for announcements, requests and timers, and passes over what they name.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select};
+use serde::{Deserialize, Serialize};
+
+use super::pass::{Engine, Pass};
+use super::schedule::{Suspects, Sweeps, changed_place};
+use super::{EngineError, ReconcileResult, Reply, Request, Until, named};
+use crate::clock::{Clock, SystemClock, monotonic};
+use crate::registry::RegistryError;
+use crate::scope::Scope;
+use crate::scope::inbox::Inbox;
+
+/// What the engine needs to know of the watcher, without knowing the watcher.
+pub trait Vitals: Send + Sync {
+    /// Whether notifications still come through.
+    fn beats(&self, within: Duration) -> bool;
+    /// Whether anything is watched at all.
+    fn is_watching(&self) -> bool;
+    /// Directories that are watched.
+    fn watched(&self) -> u64;
+    /// Directories that should be watched and cannot be.
+    fn unwatched(&self) -> u64;
+}
+
+/// What the engine says about itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// Whether every root was watched and swept once.
+    pub ready: bool,
+    /// When the engine started: milliseconds since 1970.
+    pub started_at_ms: i64,
+    /// The last sweep.
+    pub last_sweep: Option<SweepFacts>,
+    /// Changes that a sweep found and no event had announced.
+    pub missed_events: u64,
+    /// Directories that are watched.
+    pub watches: u64,
+    /// Directories that should be watched and cannot be.
+    pub unwatched: u64,
+    /// Why the registry cannot be written at the moment, if so.
+    pub registry_error: Option<String>,
+}
+
+/// One sweep.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SweepFacts {
+    /// When it ended: milliseconds since 1970.
+    pub at_ms: i64,
+    /// Milliseconds that it took.
+    pub took_ms: f64,
+    /// What it came to.
+    pub result: ReconcileResult,
+}
+
+/// What the engine's thread shares with its handles.
+pub struct Shared {
+    pub(super) ready: AtomicBool,
+    pub(super) vitals: Arc<dyn Vitals>,
+    started_at_ms: i64,
+    missed_events: AtomicU64,
+    last_sweep: Mutex<Option<SweepFacts>>,
+    registry_error: Mutex<Option<String>>,
+}
+
+impl Shared {
+    /// Nothing happened yet.
+    pub fn new(vitals: Arc<dyn Vitals>) -> Self {
+        Self {
+            ready: AtomicBool::new(false),
+            vitals,
+            started_at_ms: SystemClock::new().now().wall_ms,
+            missed_events: AtomicU64::new(0),
+            last_sweep: Mutex::new(None),
+            registry_error: Mutex::new(None),
+        }
+    }
+
+    /// Everything at this moment.
+    pub fn read(&self) -> Facts {
+        Facts {
+            ready: self.ready.load(Ordering::Acquire),
+            started_at_ms: self.started_at_ms,
+            last_sweep: self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            missed_events: self.missed_events.load(Ordering::Relaxed),
+            watches: self.vitals.watched(),
+            unwatched: self.vitals.unwatched(),
+            registry_error: self.registry_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+/// The thread's state.
+pub struct Runner {
+    engine: Engine,
+    inbox: Inbox,
+    requests: Receiver<Request>,
+    shared: Arc<Shared>,
+    checkpoint: Option<Sender<()>>,
+    clock: SystemClock,
+    sweeps: Option<Sweeps>,
+    suspects: Suspects,
+    waiters: Vec<Waiter>,
+    retry: Option<Retry>,
+}
+
+/// Somebody who asked for a reconcile and is not answered yet.
+struct Waiter {
+    until: Until,
+    reply: Reply<ReconcileResult>,
+    result: ReconcileResult,
+    deadline: Instant,
+}
+
+/// A scope whose pass failed.
+struct Retry {
+    scope: Scope,
+    due: Instant,
+    wait: Duration,
+}
+
+/// What a pass was asked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// Something was announced, or was to be looked at again.
+    Announced,
+    /// The timer or a person: what such a pass finds was not announced.
+    Asked,
+}
+
+/// A busy tree may never settle: whoever asked is answered after this at the latest.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long after a failed pass it is tried again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+impl Runner {
+    /// A thread's state at its start.
+    pub fn new(
+        engine: Engine,
+        inbox: Inbox,
+        requests: Receiver<Request>,
+        shared: Arc<Shared>,
+        checkpoint: Option<Sender<()>>,
+    ) -> Self {
+        let (clock, suspects, waiters) = (SystemClock::new(), Suspects::default(), Vec::new());
+        Self { engine, inbox, requests, shared, checkpoint, clock, sweeps: None, suspects, waiters, retry: None }
+    }
+
+    /// Runs until it is told to stop, or nobody is left who could ask.
+    pub fn run(mut self) {
+        loop {
+            let wait = self
+                .next_deadline()
+                .map_or(Duration::from_hours(1), |next| next.saturating_duration_since(monotonic()));
+            select! {
+                recv(self.inbox.bell()) -> _ => {}
+                recv(self.requests) -> request => match request {
+                    Ok(request) => if self.serve(request).is_break() { return },
+                    Err(_) => return,
+                },
+                default(wait) => {}
+            }
+            self.announced();
+            self.timers();
+            self.answer();
+        }
+    }
+
+    fn serve(&mut self, request: Request) -> std::ops::ControlFlow<()> {
+        match request {
+            Request::Reconcile { scope, until, reply } => {
+                if let Some(stray) = named(&scope).find(|path| !self.engine.is_under_a_root(path)) {
+                    let _ = reply.send(Err(EngineError::NotUnderARoot(stray.to_owned())));
+                } else {
+                    self.wait_for(until, reply);
+                    self.pass(scope, Occasion::Asked, None);
+                }
+            }
+            Request::AcceptRoot { root, reply } => {
+                if self.engine.accept_root(&root) {
+                    self.wait_for(Until::Settled, reply);
+                    self.pass(Scope::below(root), Occasion::Announced, None);
+                } else {
+                    let _ = reply.send(Err(EngineError::NotUnderARoot(root)));
+                }
+            }
+            Request::Reconfigure { settings, reply } => {
+                let done = self.engine.reconfigure(&settings.roots, settings.kept, settings.policy);
+                let _ = reply.send(done.map_err(|error| EngineError::Registry(error.to_string())));
+                self.pass(Scope::everything(), Occasion::Announced, None);
+            }
+            Request::Periodic { interval } => {
+                self.sweeps = interval.map(|interval| Sweeps::every(interval, monotonic()));
+            }
+            Request::Ping { reply } => {
+                let _ = reply.send(Ok(()));
+            }
+            Request::Stop { reply } => {
+                if let Err(error) = self.engine.flush() {
+                    tracing::error!("registry: {error}");
+                }
+                let _ = reply.send(Ok(()));
+                return std::ops::ControlFlow::Break(());
+            }
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    /// Passes over what was announced, with what was to be looked at again by now.
+    fn announced(&mut self) {
+        let (mut scope, since) = self.inbox.take();
+        self.suspects.announced(&scope);
+        scope.merge(self.engine.due());
+        if let Some(retry) = self.retry.take_if(|retry| retry.due <= monotonic()) {
+            scope.merge(retry.scope);
+            self.try_pass(scope, Occasion::Announced, since, retry.wait.saturating_mul(2).min(RETRY.1));
+        } else if !scope.is_nothing() {
+            self.pass(scope, Occasion::Announced, since);
+        }
+    }
+
+    fn timers(&mut self) {
+        if self.sweeps.as_ref().is_some_and(|sweeps| sweeps.due() <= monotonic()) {
+            self.pass(Scope::everything(), Occasion::Asked, None);
+        }
+        let missed = self.suspects.missed(monotonic());
+        if missed > 0 {
+            self.shared.missed_events.fetch_add(missed, Ordering::Relaxed);
+            self.engine.telemetry.missed(missed);
+        }
+    }
+
+    fn pass(&mut self, scope: Scope, occasion: Occasion, since: Option<Instant>) {
+        self.try_pass(scope, occasion, since, RETRY.0);
+    }
+
+    fn try_pass(&mut self, scope: Scope, occasion: Occasion, since: Option<Instant>, retry_in: Duration) {
+        let started = monotonic();
+        match self.engine.reconcile(&scope) {
+            Ok(pass) => {
+                let took = monotonic().saturating_duration_since(started);
+                self.passed(&scope, occasion, &pass, took, since);
+            }
+            Err(error) => self.failed(scope, &error, retry_in),
+        }
+    }
+
+    fn passed(&mut self, scope: &Scope, occasion: Occasion, pass: &Pass, took: Duration, since: Option<Instant>) {
+        let now = monotonic();
+        if self.registry_error(None).is_some() {
+            tracing::info!("the registry can be written again");
+        }
+        for waiter in &mut self.waiters {
+            waiter.result.add(&pass.result);
+        }
+        if !pass.outcome.applied.is_empty() {
+            if let Some(since) = since {
+                self.engine.telemetry.committed(now.saturating_duration_since(since));
+            }
+            if let Some(checkpoint) = &self.checkpoint {
+                // Full means that one is asked for already.
+                let _ = checkpoint.try_send(());
+            }
+        }
+        if !pass.outcome.failed.is_empty() {
+            let scope = scope.clone();
+            self.retry = Some(Retry { scope, due: now + RETRY.1, wait: RETRY.1 });
+        }
+        if scope.is_everything() {
+            let is_first = !self.shared.ready.load(Ordering::Acquire);
+            if occasion == Occasion::Asked && !is_first && self.shared.vitals.is_watching() {
+                let found = pass.outcome.applied.iter().filter_map(changed_place);
+                self.suspects.add(found.map(PathBuf::from).collect(), now);
+            }
+            if let Some(sweeps) = &mut self.sweeps {
+                sweeps.plan_next(took, now);
+            }
+            self.engine.telemetry.swept(took);
+            let (at_ms, took_ms) = (self.clock.now().wall_ms, took.as_secs_f64() * 1_000.0);
+            let sweep = SweepFacts { at_ms, took_ms, result: pass.result };
+            *self.shared.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(sweep);
+        }
+    }
+
+    fn failed(&mut self, scope: Scope, error: &RegistryError, wait: Duration) {
+        let text = error.to_string();
+        self.engine.telemetry.registry_failed();
+        if self.registry_error(Some(text.clone())).as_ref() != Some(&text) {
+            tracing::error!("the registry cannot be written, trying again: {text}");
+        }
+        for waiter in self.waiters.drain(..) {
+            let _ = waiter.reply.send(Err(EngineError::Registry(text.clone())));
+        }
+        let mut scope = scope;
+        if matches!(error, RegistryError::Corrupt(_)) && self.engine.reopen().is_ok() {
+            scope = Scope::everything();
+        }
+        if let Some(earlier) = self.retry.take() {
+            scope.merge(earlier.scope);
+        }
+        self.retry = Some(Retry { scope, due: monotonic() + wait, wait });
+    }
+
+    /// Replaces what is said of the registry, and returns what was said before.
+    fn registry_error(&self, now: Option<String>) -> Option<String> {
+        std::mem::replace(&mut *self.shared.registry_error.lock().unwrap_or_else(PoisonError::into_inner), now)
+    }
+
+    fn wait_for(&mut self, until: Until, reply: Reply<ReconcileResult>) {
+        let (result, deadline) = (ReconcileResult::default(), monotonic() + PATIENCE);
+        self.waiters.push(Waiter { until, reply, result, deadline });
+    }
+
+    /// Answers everybody whose reconcile has come to its end.
+    fn answer(&mut self) {
+        let (now, settling) = (monotonic(), self.engine.is_settling());
+        self.waiters.retain(|waiter| {
+            let waits = waiter.until == Until::Settled && settling && waiter.deadline > now;
+            if !waits {
+                let _ = waiter.reply.send(Ok(waiter.result));
+            }
+            waits
+        });
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let now = monotonic();
+        let sweep = self.sweeps.as_ref().map(Sweeps::due);
+        let look = self.engine.next_look().map(|wait| now + wait);
+        let retry = self.retry.as_ref().map(|retry| retry.due);
+        let waiter = self.waiters.iter().map(|waiter| waiter.deadline).min();
+        [sweep, look, retry, waiter, self.suspects.next()].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,101 @@
+//! The registry: the SQLite index of agents, derived from their manifests, and what no manifest holds beside it.
+//!
+//! One writer, [`AgentRegistry`]; everybody else reads through a [`Reader`]. What is written is written in batches, each
+//! one transaction, with its events in it. A guarded write that changes nothing writes nothing. This is the only room
+//! that knows SQLite.
+
+mod error;
+mod event;
+mod migrate;
+mod open;
+mod read;
+mod rows;
+mod write;
+
+use std::ops::Deref;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+pub use error::RegistryError;
+pub use event::{Event, EventName, StoredEvent};
+pub use open::Opened;
+pub use read::{Denial, Filter, Reader, RootRow, Stats};
+pub use rows::{Record, Status};
+pub use write::{Batch, Durability};
+
+use crate::agent::Moment;
+
+/// The one writer of a registry; reads like a [`Reader`].
+pub struct AgentRegistry {
+    reader: Reader,
+    durability: Durability,
+}
+
+impl AgentRegistry {
+    /// Opens the registry's file: makes it if there is none, migrates an older one, replaces a damaged one.
+    ///
+    /// # Errors
+    /// [`RegistryError::Newer`] and [`RegistryError::NotAFile`] leave what is there untouched.
+    pub fn open(path: &Path, now: &Moment) -> Result<(Self, Opened), RegistryError> {
+        let (conn, opened) = open::for_writing(path, now)?;
+        let reader = Reader::of_file(conn, path);
+        Ok((Self { reader, durability: Durability::Rebuildable }, opened))
+    }
+
+    /// A migrated copy of the file in memory, or an empty registry if there is no file: for dry runs. The file is only
+    /// read.
+    ///
+    /// # Errors
+    /// A damaged file is [`RegistryError::Corrupt`]: nothing is moved for a dry run.
+    pub fn in_memory_copy(path: &Path) -> Result<Self, RegistryError> {
+        let reader = Reader::of_memory(open::in_memory(path)?);
+        Ok(Self { reader, durability: Durability::Rebuildable })
+    }
+}
+
+impl Deref for AgentRegistry {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+/// Moves what was committed from the write-ahead log into the file, on a connection and a thread of its own: inside a
+/// committing call a checkpoint would be the slowest commit of a thousand.
+pub struct Checkpointer {
+    conn: Connection,
+}
+
+/// Above this the log itself is cut short, for which writers wait a moment. A log that nobody holds open is reused from
+/// its start and stays below; 64 MiB is a storm, or a reader that stayed for long.
+const LONG_LOG_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Cutting the log short waits for readers at most this long; the next run tries again.
+const CUT_TIMEOUT: Duration = Duration::from_millis(100);
+
+impl Checkpointer {
+    /// A checkpointer for a registry that is open.
+    pub fn open(path: &Path) -> Result<Self, RegistryError> {
+        let conn = open::again(path)?;
+        conn.busy_timeout(CUT_TIMEOUT)?;
+        conn.pragma_update(None, "synchronous", "NORMAL")?;
+        // Opens the log now: a later file of this name would not be the one of this database.
+        migrate::version(&conn)?;
+        Ok(Self { conn })
+    }
+
+    /// Writes nothing if nothing was committed since the last run.
+    pub fn run(&self) -> Result<(), RegistryError> {
+        let checkpoint =
+            |mode: &str| self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(1));
+        let pages = u64::try_from(checkpoint("PASSIVE")?).unwrap_or(0);
+        let page_bytes: u32 = self.conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        if pages.saturating_mul(u64::from(page_bytes)) > LONG_LOG_BYTES {
+            checkpoint("TRUNCATE")?;
+        }
+        Ok(())
+    }
+}

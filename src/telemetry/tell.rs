@@ -1,0 +1,113 @@
+//! What a pass came to, told: a log line and a count an event.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Metrics;
+use crate::agent::Shown;
+use crate::apply::Outcome;
+use crate::registry::{Event, EventName, Opened};
+
+/// Tells of what happens. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    /// The counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Telemetry {
+    /// Tells of a pass: one line an action, one a failure; nothing at all where nothing was done.
+    pub fn tell(&self, outcome: &Outcome) {
+        self.metrics.passes.inc();
+        for (_, event) in &outcome.events {
+            self.event(event);
+        }
+        for (action, why) in &outcome.failed {
+            self.metrics.registry_errors.inc();
+            tracing::error!("not done, tried again later: {why}: {}", Shown::text(&format!("{action:?}")));
+        }
+    }
+
+    /// Tells of one event.
+    pub fn event(&self, event: &Event) {
+        self.metrics.count_event(event.name.as_str());
+        let (name, message_id) = (event.name.as_str(), event.name.message_id());
+        let agent_id = event.agent.as_ref().map_or("", |id| id.as_str());
+        let shown = |path: &Option<std::path::PathBuf>| {
+            path.as_deref().map(|path| Shown::path(path).to_string()).unwrap_or_default()
+        };
+        let (project_path, scan_root) = (shown(&event.project), shown(&event.scan_root));
+        let detail: Vec<String> = event
+            .detail
+            .iter()
+            .map(|(key, value)| {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                format!("{key}={}", Shown::text(&text))
+            })
+            .collect();
+        let subject = if project_path.is_empty() { &scan_root } else { &project_path };
+        let parts = [name, agent_id, subject.as_str(), &detail.join(" ")];
+        let line = parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(" ");
+        if needs_a_person(event.name) {
+            tracing::warn!(event = name, message_id, agent_id, project_path, scan_root, "{line}");
+        } else {
+            tracing::info!(event = name, message_id, agent_id, project_path, scan_root, "{line}");
+        }
+    }
+
+    /// Tells of a change that reached the registry so long after it was announced.
+    pub fn committed(&self, after: Duration) {
+        self.metrics.change_to_commit.observe(after.as_secs_f64());
+    }
+
+    /// Tells of a sweep.
+    pub fn swept(&self, took: Duration) {
+        self.metrics.sweeps.inc();
+        self.metrics.sweep_duration.observe(took.as_secs_f64());
+        tracing::debug!("swept in {:.1} ms", took.as_secs_f64() * 1_000.0);
+    }
+
+    /// Tells of changes that a sweep found and no event had announced.
+    pub fn missed(&self, count: u64) {
+        self.metrics.missed_events.inc_by(count);
+        tracing::info!("{count} changes were found by a sweep and announced by no event");
+    }
+
+    /// Tells of a registry that could not be written.
+    pub fn registry_failed(&self) {
+        self.metrics.registry_errors.inc();
+    }
+
+    /// Tells what opening a registry found out.
+    pub fn registry_opened(&self, opened: &Opened) {
+        if let Some(path) = &opened.moved_aside {
+            tracing::error!("the registry was damaged: it is now {}, and is rebuilt from disk", Shown::path(path));
+        }
+        if let (Some(version), Some(backup)) = (opened.migrated_from, &opened.backup) {
+            tracing::info!("migrated the registry from version {version}; as it was: {}", Shown::path(backup));
+        }
+    }
+}
+
+fn needs_a_person(name: EventName) -> bool {
+    match name {
+        EventName::ManifestUnreadable
+        | EventName::ManifestDuplicateId
+        | EventName::RootOffline
+        | EventName::RootDegraded
+        | EventName::WatchOverflow
+        | EventName::WatchLimit
+        | EventName::RelayFailed => true,
+        EventName::AgentRegistered
+        | EventName::AgentSynced
+        | EventName::AgentRelocated
+        | EventName::AgentUnreachable
+        | EventName::AgentReachable
+        | EventName::AgentRemoved
+        | EventName::AgentUnregistered
+        | EventName::RootOnline
+        | EventName::SweepCompleted
+        | EventName::DaemonStarted
+        | EventName::DaemonStopping => false,
+    }
+}
