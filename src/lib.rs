@@ -20,8 +20,10 @@ pub mod telemetry;
 pub mod engine;
 
 pub mod api;
+pub mod cli;
 
 pub mod config;
+pub mod daemon;
 pub mod lock;
 pub mod systemd;
 

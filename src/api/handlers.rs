@@ -42,6 +42,7 @@ async fn readyz(State(api): State<Api>) -> Response {
 
 async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    api.metrics.watches.set(i64::try_from(api.core.facts().watches).unwrap_or(i64::MAX));
     ([(header::CONTENT_TYPE, text)], api.metrics.text())
 }
 
@@ -76,7 +77,8 @@ async fn ask<T: Send + 'static>(
     let failed = |detail: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail);
     match tokio::task::spawn_blocking(move || question(&core)).await {
         Ok(Ok(answer)) => Ok(Json(answer)),
-        Ok(Err(error)) => Err(failed(error.to_string())),
+        Ok(Err(error @ EngineError::NotUnderARoot(_))) => Err(bad_request(error.to_string())),
+        Ok(Err(error @ (EngineError::Stopped | EngineError::Registry(_)))) => Err(failed(error.to_string())),
         Err(error) => Err(failed(error.to_string())),
     }
 }

@@ -13,4 +13,4 @@ mod wire;
 
 pub use server::{Api, serve};
 pub use socket::{Socket, SocketError};
-pub use wire::{AcceptRoot, DaemonFacts, LastSweep, ReconcileRequest};
+pub use wire::{AcceptRoot, DaemonFacts, LastSweep, ReconcileRequest, hex};

@@ -97,6 +97,8 @@ pub struct DaemonFacts {
     pub watches: u64,
     /// Directories that should be watched and are not: only the sweep looks there.
     pub unwatched: u64,
+    /// Why the registry cannot be written at the moment, if so.
+    pub registry_error: Option<String>,
 }
 
 /// The last pass over everything.
@@ -128,6 +130,7 @@ impl DaemonFacts {
             missed_events: facts.missed_events,
             watches: facts.watches,
             unwatched: facts.unwatched,
+            registry_error: facts.registry_error,
         }
     }
 }

@@ -19,7 +19,7 @@ pub use error::ConfigError;
 pub use exclude::Exclude;
 pub use given::Given;
 pub use paths::canonical;
-pub use value::duration;
+pub use value::{duration, interval};
 
 use crate::decide::Policy;
 use crate::telemetry::{Format, Level};
@@ -52,8 +52,8 @@ pub struct Settings {
     pub max_depth: usize,
     /// What is not entered, beside what never is.
     pub exclude: Exclude,
-    /// The least of what is logged.
-    pub log_level: Level,
+    /// The least of what is logged; `None` leaves it to the command.
+    pub log_level: Option<Level>,
     /// How the log is written; `None` leaves it to where it goes.
     pub log_format: Option<Format>,
     /// Whether changes are watched for, or only found by the sweep.
@@ -95,7 +95,7 @@ impl Settings {
             sweep_interval: given.sweep_interval.unwrap_or(SWEEP_INTERVAL),
             max_depth: given.max_depth.unwrap_or(MAX_DEPTH),
             exclude: given.exclude.unwrap_or_default(),
-            log_level: given.log_level.unwrap_or(Level::Info),
+            log_level: given.log_level,
             log_format: given.log_format,
             watch: given.watch.unwrap_or(true),
             file,

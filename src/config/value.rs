@@ -27,8 +27,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         })
 }
 
-/// A duration that something is repeated at.
-pub(super) fn interval(text: &str) -> Result<Duration, String> {
+/// A duration that something is repeated at: not nothing.
+///
+/// # Errors
+/// A sentence that says how a duration is written.
+pub fn interval(text: &str) -> Result<Duration, String> {
     let interval = duration(text)?;
     if interval.is_zero() { Err("an interval of nothing would never rest".to_owned()) } else { Ok(interval) }
 }

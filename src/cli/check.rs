@@ -1,0 +1,101 @@
+//! `meshd check`: whether the configuration and the manifests below the roots can be used. It changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::wording::{count, put_path};
+use super::{CliError, Context, Exit, Form};
+use crate::agent::Shown;
+use crate::config::Settings;
+use crate::daemon::assemble::{self, Unwatched};
+use crate::decide::Probe;
+use crate::disk::tree::in_parallel;
+use crate::disk::{Tree, Trust, Walk, probe, stat};
+
+/// Check the configuration and every manifest below the scan roots; changes nothing
+#[derive(Debug, Args)]
+pub struct Check {}
+
+/// What is wrong, and where.
+struct Finding {
+    path: PathBuf,
+    why: String,
+}
+
+pub fn run(_: &Check, context: &mut Context) -> Result<Exit, CliError> {
+    let settings = &context.settings;
+    let roots = match (settings.roots.is_empty(), context.registry()) {
+        (false, _) => settings.roots.clone(),
+        (true, Ok(registry)) => assemble::roots(settings, &registry)?,
+        (true, Err(CliError::NoRegistry(_))) => Vec::new(),
+        (true, Err(error)) => return Err(error),
+    };
+    let (manifests, findings) = check_manifests(settings, &roots);
+    let exit = if findings.is_empty() { Exit::Done } else { Exit::Failed };
+    match context.form {
+        Form::Json => {
+            let mut answer = Map::new();
+            match &context.settings.file {
+                Some(file) => put_path(&mut answer, "configuration", file),
+                None => drop(answer.insert("configuration".to_owned(), Value::Null)),
+            }
+            answer.insert("roots".to_owned(), roots.iter().map(|root| Shown::path(root).to_string()).collect());
+            answer.insert("manifests".to_owned(), manifests.into());
+            answer.insert("findings".to_owned(), findings.iter().map(Finding::json).collect());
+            context.out.json(&answer)?;
+        }
+        Form::Text => {
+            let file = context.settings.file.as_deref();
+            let file = file.map_or_else(|| "no file, defaults".to_owned(), |file| Shown::path(file).to_string());
+            context.out.line(format_args!("configuration: {file}"))?;
+            context.out.line(format_args!("roots: {}", roots.len()))?;
+            context.out.line(format_args!("manifests: {}", count(manifests, "manifest")))?;
+            for finding in &findings {
+                context.out.line(format_args!("{}: {}", Shown::path(&finding.path), finding.why))?;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+impl Finding {
+    fn json(&self) -> Value {
+        let mut object = Map::new();
+        put_path(&mut object, "path", &self.path);
+        object.insert("why".to_owned(), json!(self.why));
+        Value::Object(object)
+    }
+}
+
+/// Looks at every manifest below the roots. Returns how many there are, and what is wrong.
+fn check_manifests(settings: &Settings, roots: &[PathBuf]) -> (u64, Vec<Finding>) {
+    let kept = assemble::kept(settings);
+    let roots: Vec<Arc<Path>> = roots.iter().map(|root| Arc::from(root.as_path())).collect();
+    let (mut manifests, mut findings) = (0_u64, Vec::new());
+    for root in &roots {
+        if let Err(error) = stat::directory(root) {
+            findings.push(Finding { path: root.to_path_buf(), why: std::io::Error::from(error).to_string() });
+            continue;
+        }
+        let mut tree = Tree::new(Arc::clone(root));
+        tree.refresh(root, Trust::Times, &mut Walk { kept: &kept, roots: &roots, watches: &mut Unwatched });
+        let unlisted = tree.unlisted().into_iter();
+        findings.extend(unlisted.map(|unlisted| Finding { path: unlisted.directory, why: unlisted.why }));
+        let projects: Vec<&Path> = tree.projects(root).collect();
+        let sights = in_parallel(&projects, |project| probe(project, Some(Arc::clone(root))));
+        for (project, sight) in projects.into_iter().zip(sights) {
+            match sight.probe {
+                Probe::Absent(_) => {}
+                Probe::Present(_) => manifests = manifests.saturating_add(1),
+                Probe::Unreadable(unreadable) => {
+                    manifests = manifests.saturating_add(1);
+                    findings.push(Finding { path: project.to_owned(), why: unreadable.why });
+                }
+            }
+        }
+    }
+    (manifests, findings)
+}

@@ -1,0 +1,80 @@
+//! What can go wrong with a command, and which exit code that is.
+
+use std::io::ErrorKind;
+
+use super::Exit;
+use crate::api::client::ClientError;
+use crate::config::ConfigError;
+use crate::daemon::DaemonError;
+use crate::engine::EngineError;
+use crate::lock::LockError;
+use crate::registry::RegistryError;
+use crate::telemetry::LogError;
+
+/// A command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The answer could not be written.
+    #[error("cannot write the answer")]
+    Output(#[source] std::io::Error),
+    /// What meshd was told is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The log cannot be written as asked.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The registry cannot be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// There is no registry yet.
+    #[error("{0}: `meshd run ROOT` or `meshd reconcile ROOT` makes one")]
+    NoRegistry(#[source] RegistryError),
+    /// The daemon did not do it.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Somebody else writes the registry.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The pass failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The daemon failed.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    /// There is no such agent.
+    #[error("no agent is recorded as `{0}`")]
+    NoSuchAgent(String),
+}
+
+impl CliError {
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            // Whoever read the answer has read enough: `meshd list | head -1`.
+            Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
+            Self::Config(_) => Exit::Configuration,
+            Self::Registry(error) | Self::Daemon(DaemonError::Registry(error)) => of_registry(error),
+            Self::Client(ClientError::NoDaemon(_)) => Exit::DaemonNeeded,
+            Self::Lock(error) | Self::Daemon(DaemonError::Lock(error)) => of_lock(error),
+            Self::Output(_)
+            | Self::Log(_)
+            | Self::NoRegistry(_)
+            | Self::Client(_)
+            | Self::Engine(_)
+            | Self::Daemon(_)
+            | Self::NoSuchAgent(_) => Exit::Failed,
+        }
+    }
+}
+
+fn of_lock(error: &LockError) -> Exit {
+    match error {
+        LockError::Held { .. } => Exit::Held,
+        LockError::Unusable { .. } => Exit::Failed,
+    }
+}
+
+fn of_registry(error: &RegistryError) -> Exit {
+    if matches!(error, RegistryError::Newer { .. }) { Exit::Configuration } else { Exit::Failed }
+}

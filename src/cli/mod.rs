@@ -1,0 +1,147 @@
+//! The command line: one file a command.
+//!
+//! Commands that only read open the registry read-only and take no lock. Those that write ask the daemon, and without
+//! one do it themselves under the lock. Nothing but the answer goes to stdout.
+
+mod agent;
+mod check;
+mod completions;
+mod error;
+mod events;
+mod exit;
+mod explain;
+mod flags;
+mod list;
+mod local;
+mod man;
+mod out;
+mod plan;
+mod reconcile;
+mod roots;
+mod run;
+mod show;
+mod status;
+mod wording;
+
+use clap::{Parser, Subcommand};
+
+pub use error::CliError;
+pub use exit::Exit;
+
+use crate::agent::Moment;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Given, Settings};
+use crate::registry::{Reader, RegistryError};
+use crate::telemetry::{Level, Log};
+use flags::Global;
+use out::Out;
+
+/// Keeps the registry of AI agents on a machine true to the manifests on its disk.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "Settings may also come from the environment (MESHD_STATE_DIR, MESHD_ROOTS, …) and from the \
+    configuration file; flags come first.\n\nExit status: 0 done, 1 failed, 2 wrong usage, 69 a daemon is needed and \
+    none is running, 75 another daemon holds the registry, 78 bad configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Status(status::Status),
+    List(list::List),
+    Show(show::Show),
+    Explain(explain::Explain),
+    Reconcile(reconcile::Reconcile),
+    Roots(roots::Roots),
+    Events(events::Events),
+    Check(check::Check),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+/// How an answer is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What every command has to go by.
+struct Context {
+    settings: Settings,
+    form: Form,
+    now: Moment,
+    out: Out,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    pub fn run(&self) -> Result<Exit, CliError> {
+        match &self.command {
+            Command::Run(run) => {
+                let resolve = || self.resolve(run.given());
+                run::run(&resolve)
+            }
+            Command::Status(command) => self.answer(Given::default(), |context| status::run(command, context)),
+            Command::List(command) => self.answer(Given::default(), |context| list::run(command, context)),
+            Command::Show(command) => self.answer(Given::default(), |context| show::run(command, context)),
+            Command::Explain(command) => self.answer(Given::default(), |context| explain::run(command, context)),
+            Command::Reconcile(command) => self.answer(command.given(), |context| reconcile::run(command, context)),
+            Command::Roots(command) => self.answer(Given::default(), |context| roots::run(command, context)),
+            Command::Events(command) => self.answer(Given::default(), |context| events::run(command, context)),
+            Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
+            Command::Completions(command) => completions::run(command, &mut Out::new()),
+            Command::Man(_) => man::run(&mut Out::new()),
+        }
+    }
+
+    fn resolve(&self, given: Given) -> Result<Settings, CliError> {
+        let flags = given.over(self.global.given());
+        Ok(Settings::resolve(flags, &|variable| std::env::var_os(variable))?)
+    }
+
+    /// Runs a command that answers and ends.
+    fn answer(&self, given: Given, run: impl FnOnce(&mut Context) -> Result<Exit, CliError>) -> Result<Exit, CliError> {
+        let settings = self.resolve(given)?;
+        // Only what a person should know: the answer says what was done.
+        Log::start(settings.log_level.unwrap_or(Level::Warn), settings.log_format)?;
+        let mut context =
+            Context { settings, form: self.global.form(), now: SystemClock::new().now(), out: Out::new() };
+        let exit = run(&mut context)?;
+        context.out.flush()?;
+        Ok(exit)
+    }
+}
+
+impl Context {
+    /// The registry, to be read.
+    fn registry(&self) -> Result<Reader, CliError> {
+        Reader::open(&self.settings.registry()).map_err(|error| {
+            if matches!(error, RegistryError::Missing(_)) {
+                CliError::NoRegistry(error)
+            } else {
+                CliError::Registry(error)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

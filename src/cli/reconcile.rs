@@ -1,0 +1,71 @@
+//! `meshd reconcile`: one pass now, by the daemon, or here if none is running.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::flags::Pass;
+use super::{CliError, Context, Exit, Form, local, plan};
+use crate::config::{Given, canonical};
+use crate::engine::ReconcileResult;
+
+/// Look at everything, or below some roots, and put the registry right
+///
+/// With a daemon running, it does it. Without one the pass is made here, so that a timer can take a daemon's place.
+#[derive(Debug, Args)]
+pub struct Reconcile {
+    /// Only look below these; one that is new is remembered as a scan root
+    #[arg(value_name = "ROOT")]
+    roots: Vec<PathBuf>,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    pass: Pass,
+}
+
+impl Reconcile {
+    pub fn given(&self) -> Given {
+        self.pass.given()
+    }
+}
+
+pub fn run(command: &Reconcile, context: &mut Context) -> Result<Exit, CliError> {
+    let absolute = |root: &PathBuf| canonical(&std::path::absolute(root).unwrap_or_else(|_| root.clone()));
+    let roots: Vec<PathBuf> = command.roots.iter().map(absolute).collect();
+    let settings = &context.settings;
+    if command.dry_run {
+        let plan = local::plan(settings, &roots)?;
+        return plan::print(&plan, context);
+    }
+    let ask = |daemon: &crate::api::client::Client| {
+        let result = daemon.reconcile(&roots);
+        if result.is_ok() && command.pass.is_given() {
+            tracing::warn!("the running daemon goes by its own settings: those given here were not used");
+        }
+        result
+    };
+    let result = local::through_daemon_or_locked(settings, ask, |lock| local::reconcile(settings, &roots, lock))?;
+    print(&result, context)
+}
+
+/// Prints what a pass did.
+pub fn print(result: &ReconcileResult, context: &mut Context) -> Result<Exit, CliError> {
+    match context.form {
+        Form::Json => context.out.json(result)?,
+        Form::Text => {
+            let counts = [
+                (result.discovered, "discovered"),
+                (result.synced, "synced"),
+                (result.relocated, "relocated"),
+                (result.unreachable, "unreachable"),
+                (result.resurrected, "resurrected"),
+                (result.removed, "removed"),
+                (result.problems, "problems"),
+            ];
+            let parts: Vec<String> = counts.iter().map(|(number, what)| format!("{number} {what}")).collect();
+            context.out.line(parts.join(", "))?;
+        }
+    }
+    Ok(Exit::Done)
+}

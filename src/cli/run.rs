@@ -1,0 +1,51 @@
+//! `meshd run`: the daemon in the foreground.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::flags::Pass;
+use super::{CliError, Exit};
+use crate::config::{Given, Settings, interval};
+use crate::daemon;
+use crate::telemetry::{Level, Log};
+
+/// Run the daemon in the foreground
+///
+/// It is ready when every scan root is watched and was swept once. SIGHUP reads the configuration again, SIGTERM ends it.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The directories under which agent projects are looked for
+    ///
+    /// Without any, those of the configuration; without those, the ones that the registry remembers.
+    #[arg(value_name = "ROOT")]
+    roots: Vec<PathBuf>,
+    #[command(flatten)]
+    pass: Pass,
+    /// How often everything is looked at [default: 5m]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    sweep_interval: Option<std::time::Duration>,
+    /// Do not watch for changes: only sweep
+    #[arg(long)]
+    no_watch: bool,
+}
+
+impl Run {
+    pub fn given(&self) -> Given {
+        Given {
+            roots: (!self.roots.is_empty()).then(|| self.roots.clone()),
+            sweep_interval: self.sweep_interval,
+            watch: self.no_watch.then_some(false),
+            ..self.pass.given()
+        }
+    }
+}
+
+/// Runs the daemon until it is told to end. `resolve` reads the configuration, now and at every reload.
+pub fn run(resolve: &dyn Fn() -> Result<Settings, CliError>) -> Result<Exit, CliError> {
+    let settings = resolve()?;
+    let log = Log::start(settings.log_level.unwrap_or(Level::Info), settings.log_format)?;
+    let again = || resolve().map_err(|error| error.to_string());
+    daemon::run(settings, &again, &log)?;
+    Ok(Exit::Done)
+}

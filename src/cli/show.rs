@@ -1,0 +1,22 @@
+//! `meshd show`: one agent.
+
+use clap::Args;
+
+use super::agent::{self, Which};
+use super::{CliError, Context, Exit, Form};
+
+/// Show one agent
+#[derive(Debug, Args)]
+pub struct Show {
+    #[command(flatten)]
+    which: Which,
+}
+
+pub fn run(command: &Show, context: &mut Context) -> Result<Exit, CliError> {
+    let record = command.which.record(&context.registry()?)?.ok_or_else(|| command.which.unknown())?;
+    match context.form {
+        Form::Json => context.out.json(&agent::json(&record, &context.now))?,
+        Form::Text => agent::text(&record, context)?,
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,166 @@
+//! Puts an engine together from settings: for the daemon, and for a command that does a daemon's work once.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::DaemonError;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Settings;
+use crate::disk::{Kept, Target, Watches};
+use crate::engine::{Engine, MeshCore, Setup, Vitals};
+use crate::registry::{AgentRegistry, Checkpointer, Reader, RegistryError};
+use crate::scope::inbox::{Announcer, inbox};
+use crate::telemetry::{Metrics, Telemetry};
+use crate::watch::watcher::Pulse;
+use crate::watch::{WatchFacts, Watcher};
+
+/// How long commits are collected before they are moved from the log into the registry's file: a burst of changes is one
+/// checkpoint, and what a power cut takes is at most this and what came in it.
+const COLLECT: Duration = Duration::from_secs(1);
+
+/// What tells, with all counts at zero.
+#[must_use]
+pub fn telemetry() -> Telemetry {
+    Telemetry { metrics: Arc::new(Metrics::new()) }
+}
+
+/// Which directories belong to a scan.
+#[must_use]
+pub fn kept(settings: &Settings) -> Kept {
+    Kept::new(settings.max_depth, settings.exclude.globs().clone())
+}
+
+/// The configured scan roots: those of the settings, or where these have none, those that the registry remembers.
+pub fn roots(settings: &Settings, registry: &Reader) -> Result<Vec<PathBuf>, RegistryError> {
+    if !settings.roots.is_empty() {
+        return Ok(settings.roots.clone());
+    }
+    let remembered = registry.roots()?.into_iter().filter(|root| root.configured);
+    Ok(remembered.map(|root| root.path).collect())
+}
+
+/// What an engine works with.
+#[must_use]
+pub fn setup(
+    settings: &Settings,
+    registry: AgentRegistry,
+    roots: Vec<PathBuf>,
+    registry_file: Option<PathBuf>,
+    watches: Box<dyn Watches>,
+    telemetry: Telemetry,
+) -> Setup {
+    Setup {
+        registry,
+        registry_file,
+        roots,
+        kept: kept(settings),
+        policy: settings.policy.clone(),
+        watches,
+        clock: Box::new(SystemClock::new()),
+        telemetry,
+    }
+}
+
+/// Starts the engine with its watcher and its checkpoints.
+pub(super) fn start_core(settings: &Settings, telemetry: &Telemetry) -> Result<MeshCore, DaemonError> {
+    let file = settings.registry();
+    let (registry, opened) = AgentRegistry::open(&file, &SystemClock::new().now())?;
+    telemetry.registry_opened(&opened);
+    let roots = roots(settings, &registry)?;
+    if roots.is_empty() {
+        tracing::warn!("there is no scan root: name one, `meshd run ROOT` or `roots` in the configuration");
+    }
+    let (announcer, inbox) = inbox();
+    let (watches, vitals) = watcher(settings, announcer);
+    let setup = setup(settings, registry, roots, Some(file.clone()), watches, telemetry.clone());
+    let checkpoints = checkpoints(file)?;
+    Ok(MeshCore::start(Engine::new(setup)?, inbox, vitals, Some(checkpoints))?)
+}
+
+/// The watcher, or nobody where watching was not asked for or is not possible: then the sweep finds everything.
+fn watcher(settings: &Settings, announcer: Announcer) -> (Box<dyn Watches>, Arc<dyn Vitals>) {
+    if settings.watch {
+        match Watcher::start(announcer, &settings.state_dir) {
+            Ok(watcher) => {
+                let vitals = Watching { facts: watcher.facts(), pulse: watcher.pulse() };
+                return (Box::new(watcher), Arc::new(vitals));
+            }
+            Err(error) => tracing::warn!("nothing is watched, only the sweep finds what changes: {error}"),
+        }
+    }
+    (Box::new(Unwatched), Arc::new(Unwatched))
+}
+
+/// Starts the thread that makes checkpoints, and returns its bell.
+fn checkpoints(file: PathBuf) -> Result<Sender<()>, std::io::Error> {
+    // One stroke is enough: it means that something was committed, not how much.
+    let (bell, strokes) = bounded(1);
+    std::thread::Builder::new().name("checkpoint".to_owned()).spawn(move || checkpoint(&file, &strokes))?;
+    Ok(bell)
+}
+
+fn checkpoint(file: &Path, strokes: &Receiver<()>) {
+    while strokes.recv().is_ok() {
+        std::thread::sleep(COLLECT);
+        // Opened anew each time: the file may have been replaced since.
+        if let Err(error) = Checkpointer::open(file).and_then(|checkpointer| checkpointer.run()) {
+            tracing::debug!("no checkpoint: {error}");
+        }
+    }
+}
+
+/// A watcher's signs of life.
+struct Watching {
+    facts: Arc<WatchFacts>,
+    pulse: Pulse,
+}
+
+impl Vitals for Watching {
+    fn beats(&self, within: Duration) -> bool {
+        self.pulse.beats(within)
+    }
+
+    fn is_watching(&self) -> bool {
+        true
+    }
+
+    fn watched(&self) -> u64 {
+        self.facts.watched.load(Ordering::Relaxed)
+    }
+
+    fn unwatched(&self) -> u64 {
+        self.facts.unwatched.load(Ordering::Relaxed)
+    }
+}
+
+/// Nobody watches: for `--no-watch`, and for a command that makes one pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watches for Unwatched {
+    fn watch(&mut self, _targets: &[Target]) {}
+
+    fn set_roots(&mut self, _roots: &[Arc<Path>]) {}
+}
+
+impl Vitals for Unwatched {
+    fn beats(&self, _within: Duration) -> bool {
+        true
+    }
+
+    fn is_watching(&self) -> bool {
+        false
+    }
+
+    fn watched(&self) -> u64 {
+        0
+    }
+
+    fn unwatched(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,201 @@
+//! The daemon: puts the rooms together, says when it is ready, and ends in order.
+//!
+//! It decides nothing about agents. Signals and the socket are served on one thread; whatever may take long is asked of
+//! the engine from a thread that may block. SIGPIPE needs no care: Rust's start-up ignores it.
+
+pub mod assemble;
+mod signals;
+mod watchdog;
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::agent::Shown;
+use crate::api::{Api, Socket, SocketError, serve};
+use crate::config::Settings;
+use crate::engine::{MeshCore, Reconfigure};
+use crate::lock::{Lock, LockError, What};
+use crate::registry::{Event, EventName, Reader, RegistryError};
+use crate::systemd;
+use crate::telemetry::{Level, Log, Telemetry};
+use signals::{Signal, Signals};
+
+/// How long a starting daemon waits for a command that writes.
+const WAIT_FOR_COMMAND: Duration = Duration::from_secs(5);
+
+/// How long the engine may take to end the pass that is under way. systemd is promised 5 s in all.
+const TIME_TO_STOP: Duration = Duration::from_secs(4);
+
+/// How long after a failed first pass it is tried again.
+const START_AGAIN: Duration = Duration::from_secs(2);
+
+/// What `systemctl status` shows of a daemon that is ready.
+const READY: &str = "ready: every scan root was looked at";
+
+/// The daemon cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Somebody else writes this registry.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The registry cannot be opened.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// There is no control socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The system refuses a thread, a signal handler or the like.
+    #[error("cannot start")]
+    System(#[from] std::io::Error),
+}
+
+/// Reads the configuration again; the error is for the log.
+type Resolve<'a> = &'a dyn Fn() -> Result<Settings, String>;
+
+/// Runs the daemon until SIGTERM or SIGINT. `resolve` reads the configuration again, for SIGHUP.
+pub fn run(settings: Settings, resolve: Resolve<'_>, log: &Log) -> Result<(), DaemonError> {
+    let lock = Lock::take(&settings.state_dir, What::Daemon, WAIT_FOR_COMMAND)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(live(settings, resolve, log, lock));
+    // A thread that still waits for the engine is left behind: it holds nothing that outlives the process.
+    runtime.shutdown_background();
+    result
+}
+
+async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, lock: Lock) -> Result<(), DaemonError> {
+    let mut signals = Signals::listen()?;
+    let telemetry = assemble::telemetry();
+    let core = assemble::start_core(&settings, &telemetry)?;
+    let socket = Socket::listen(&settings.socket, &lock)?;
+    let metrics = telemetry.metrics.as_ref().clone();
+    let serving = tokio::spawn(serve(socket, Api { core: core.clone(), metrics }));
+    let mut starting = tokio::spawn(first_pass(core.clone()));
+    let feeding = tokio::spawn(watchdog::feed(core.clone()));
+    let mut daemon = Daemon { settings, core, telemetry, log, state: State::Starting };
+    systemd::status("starting: looking at everything");
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Reload => daemon.reload(resolve),
+                Signal::Stop => break,
+            },
+            _ = &mut starting, if daemon.state == State::Starting => daemon.ready(),
+        }
+    }
+    starting.abort();
+    feeding.abort();
+    daemon.stop(serving, lock).await;
+    Ok(())
+}
+
+/// The first pass over everything, tried until it works: what keeps it from working is for the log.
+async fn first_pass(core: MeshCore) {
+    loop {
+        let core = core.clone();
+        match spawn_blocking(move || core.reconcile_on_startup()).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => tracing::error!("the first pass failed, trying again: {error}"),
+            Err(error) => tracing::error!("the first pass failed, trying again: {error}"),
+        }
+        tokio::time::sleep(START_AGAIN).await;
+    }
+}
+
+/// Whether every root was watched and swept once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Starting,
+    Ready,
+}
+
+/// The daemon while it runs.
+struct Daemon<'a> {
+    settings: Settings,
+    core: MeshCore,
+    telemetry: Telemetry,
+    log: &'a Log,
+    state: State,
+}
+
+impl Daemon<'_> {
+    fn ready(&mut self) {
+        self.state = State::Ready;
+        self.core.start_periodic_reconciliation(self.settings.sweep_interval);
+        self.telemetry.event(&Event::new(EventName::DaemonStarted));
+        systemd::ready(READY);
+    }
+
+    /// Takes over what a changed configuration may change while running. A bad one changes nothing.
+    fn reload(&mut self, resolve: Resolve<'_>) {
+        systemd::reloading();
+        match resolve() {
+            Err(error) => {
+                tracing::error!("the configuration was not reloaded: {}", Shown::text(&error));
+                self.reloaded();
+            }
+            Ok(settings) => self.change(settings),
+        }
+    }
+
+    fn change(&mut self, settings: Settings) {
+        let before = &self.settings;
+        if (&settings.state_dir, &settings.socket) != (&before.state_dir, &before.socket)
+            || (settings.watch, settings.log_format) != (before.watch, before.log_format)
+        {
+            tracing::warn!("state_dir, socket, watch and log_format only change when the daemon is started again");
+        }
+        self.log.set_level(settings.log_level.unwrap_or(Level::Info));
+        if self.state == State::Ready && settings.sweep_interval != before.sweep_interval {
+            self.core.start_periodic_reconciliation(settings.sweep_interval);
+        }
+        self.settings = Settings {
+            state_dir: before.state_dir.clone(),
+            socket: before.socket.clone(),
+            watch: before.watch,
+            log_format: before.log_format,
+            ..settings
+        };
+        // Not waited for: a pass may be under way, and a signal to end is not to wait for it.
+        let (core, settings, state) = (self.core.clone(), self.settings.clone(), self.state);
+        tokio::spawn(async move {
+            match spawn_blocking(move || reconfigure(&core, &settings)).await {
+                Ok(Ok(())) => tracing::info!("the configuration was reloaded"),
+                Ok(Err(error)) => tracing::error!("the configuration was not reloaded: {error}"),
+                Err(error) => tracing::error!("the configuration was not reloaded: {error}"),
+            }
+            if state == State::Ready {
+                systemd::ready(READY);
+            }
+        });
+    }
+
+    fn reloaded(&self) {
+        if self.state == State::Ready {
+            systemd::ready(READY);
+        }
+    }
+
+    /// Ends in order: no new requests, the pass under way to its end, then the lock.
+    async fn stop(self, serving: JoinHandle<Infallible>, lock: Lock) {
+        systemd::stopping();
+        self.telemetry.event(&Event::new(EventName::DaemonStopping));
+        serving.abort();
+        // The socket file goes while the lock is still ours.
+        let _ = serving.await;
+        let core = self.core;
+        if tokio::time::timeout(TIME_TO_STOP, spawn_blocking(move || core.stop())).await.is_err() {
+            // What it has not committed, SQLite takes back. Until it ends with this process, the lock is still its.
+            tracing::warn!("the pass under way was cut off after {} s", TIME_TO_STOP.as_secs());
+            std::mem::forget(lock);
+        }
+    }
+}
+
+fn reconfigure(core: &MeshCore, settings: &Settings) -> Result<(), String> {
+    let registry = Reader::open(&settings.registry()).map_err(|error| error.to_string())?;
+    let roots = assemble::roots(settings, &registry).map_err(|error| error.to_string())?;
+    let (kept, policy) = (assemble::kept(settings), settings.policy.clone());
+    core.reconfigure(Reconfigure { roots, kept, policy }).map_err(|error| error.to_string())
+}
