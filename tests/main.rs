@@ -8,4 +8,5 @@
 )]
 
 mod decide;
+mod fixtures;
 mod registry;
