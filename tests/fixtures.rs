@@ -1,5 +1,7 @@
 //! Holds meshd against the tables of `fixtures/README.md`: they are the expectation, and name every file there is.
 
+#![allow(clippy::panic, reason = "a test tells by a panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,10 +96,8 @@ fn is_ulid(id: &str) -> bool {
 #[test]
 fn every_manifest_is_what_the_table_says() {
     for (name, expected) in table("`manifests/`") {
-        let bytes = match MADE.contains(&name.as_str()) {
-            true => made(&name),
-            false => fs::read(fixtures().join("manifests").join(&name)).unwrap_or_else(|error| panic!("{name}: {error}")),
-        };
+        let file = fixtures().join("manifests").join(&name);
+        let bytes = if MADE.contains(&name.as_str()) { made(&name) } else { fs::read(file).unwrap() };
         match (expected.probe.as_str(), Manifest::parse(&bytes)) {
             ("present", Ok(_)) => (),
             ("present", Err(why)) => panic!("{name} must be present, and is unreadable: {why}"),

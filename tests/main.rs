@@ -10,3 +10,4 @@
 mod decide;
 mod fixtures;
 mod registry;
+mod tidy;
