@@ -1,8 +1,8 @@
 //! From a saved manifest to its committed row: p50 and p99, beside the floor of the same run.
 //!
 //! `cargo bench --bench change -- [--agents 1000] [--changes 500] [--full]`. Manifests are rewritten one at a time, by
-//! rename and in place. The clock starts just before the rename or the close, and stops when another connection, which spins
-//! on `PRAGMA data_version`, reads the new row. The floor is a thread with one inotify instance on the `.dork`
+//! rename and in place. The clock starts just before the rename or the close, and stops when another connection, which
+//! spins on `PRAGMA data_version`, reads the new row. The floor is a thread with one inotify instance on the `.dork`
 //! directories, that reads the file and commits an `UPDATE`. `--full` syncs the floor's commits to disk.
 
 #![allow(clippy::print_stdout, reason = "the numbers are the answer")]
@@ -23,7 +23,7 @@ use serde_json::Value;
 use rig::bare::{Rows, Synchronous, Watch};
 use rig::{Daemon, Project, Scratch, Times, given, option, projects};
 
-/// Changes of one side before it is the other's turn: long enough to be warm, short enough to share the machine's moods.
+/// Changes of one side before it is the other's turn: long enough to be warm, short enough to share its moods.
 const BLOCK: usize = 50;
 
 /// Between two changes, so that each finds its watcher asleep, as a person's save does.
@@ -88,7 +88,7 @@ struct Side {
 impl Side {
     /// Changes the next manifest; returns the time until its row says so.
     fn change(&mut self, way: Way) -> anyhow::Result<Duration> {
-        /// Prime, so that one goes through all projects before one comes again, and neighbours do not follow each other.
+        /// Prime: all projects have their turn before one comes again, and neighbours do not follow each other.
         const STRIDE: usize = 397;
         thread::sleep(PAUSE);
         self.count += 1;

@@ -1,9 +1,9 @@
 //! The idle sweep and the start, each beside the floor of the same run.
 //!
-//! `cargo bench --bench sweep -- [--agents 1000] [--rounds 20] [--starts 5]`. The sweep's floor is a `statx` of every directory and
-//! every manifest that meshd knows, on one thread. The cold start's is a walk by two threads that watches each directory before
-//! it lists it, reads the manifests and inserts the rows in one transaction; with a full registry it is to read the rows,
-//! and to watch and `statx` what is known, without listing anything.
+//! `cargo bench --bench sweep -- [--agents 1000] [--rounds 20] [--starts 5]`. The sweep's floor is a `statx` of every
+//! directory and every manifest that meshd knows, on one thread. The cold start's is a walk by two threads that watches
+//! each directory before it lists it, reads the manifests and inserts the rows in one transaction. That of a start with a
+//! full registry reads the rows, and watches and `statx`es what is known, without listing anything.
 
 #![allow(clippy::print_stdout, reason = "the numbers are the answer")]
 

@@ -3,10 +3,10 @@
 
   tests/chaos.py [--seeds N] [--first-seed S] [--steps K] [--kills N] [--meshd FILE] [--keep]
 
-For each seed: a daemon on an empty tree, the shared chaos.py on that tree, and with every second seed the daemon is killed at
-random moments and started again. Afterwards the listing must settle on what the oracle reads from disk, a reconcile must do
-nothing, with the daemon and without it, ids, paths and event numbers must be unique and without gaps, and SIGTERM must end
-the daemon in time. One line a seed; a seed that fails leaves everything behind and says where.
+For each seed: a daemon on an empty tree, the shared chaos.py on that tree, and with every second seed the daemon is
+killed at random moments and started again. Afterwards the listing must settle on what the oracle reads from disk, a
+reconcile must do nothing, with the daemon and without it, ids and paths must be unique, event numbers without gaps, and
+SIGTERM must end the daemon in time. One line a seed; a seed that fails leaves everything behind and says where.
 
 Exit status: 0 all hold, 1 at least one does not.
 """

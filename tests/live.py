@@ -1,7 +1,7 @@
 """live.py: a meshd that really runs, for the proofs in this directory.
 
-It is used as a person would: by its command line, its signals and what it tells systemd. Nothing in here waits a fixed time;
-what must come is waited for until it is there or its deadline is over.
+It is used as a person would: by its command line, its signals and what it tells systemd. Nothing in here waits a fixed
+time: what must come is waited for until it is there or its deadline is over.
 """
 import json
 import os
@@ -16,7 +16,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # How often a condition is looked at again, in seconds. One look is mostly the start of a process, a few milliseconds.
 AGAIN = 0.005
 
-# For what must come in milliseconds. On a machine that is busy with something else it takes longer, and is no less right.
+# For what must come in milliseconds. On a machine that is busy otherwise it takes longer, and is no less right.
 DEADLINE = 20.0
 
 # The counters of a reconcile that did nothing are all zero; `problems` counts what is so, not what was done.
@@ -37,7 +37,7 @@ def tool(name):
     directory = os.environ.get("MESHD_TOOLS") or os.path.join(TOP, "..", "shared", "tools")
     path = os.path.normpath(os.path.join(directory, name))
     if not os.path.isfile(path):
-        sys.exit(f"{name} is not in {os.path.normpath(directory)}: set MESHD_TOOLS to the directory of the shared tools")
+        sys.exit(f"{name} is not in {os.path.dirname(path)}: set MESHD_TOOLS to the directory of the shared tools")
     return path
 
 
@@ -80,7 +80,7 @@ class Meshd:
         """Waits until the daemon says that it is ready, and returns the seconds that it took."""
         def told():
             if self.process.poll() is not None:
-                raise Failed(f"the daemon ended with {self.process.returncode} before it was ready: {self.last_words()}")
+                raise Failed(f"it ended with {self.process.returncode} before it was ready: {self.last_words()}")
             self.notices.settimeout(0.05)
             try:
                 return b"READY=1" in self.notices.recv(65536).split(b"\n")
@@ -173,7 +173,8 @@ class Meshd:
         """What the oracle says of the listing: nothing, if it is what disk says."""
         listing = self.command("list", "--json")
         if listing.returncode != 0:
-            return [f"meshd list ended with {listing.returncode}: {listing.stderr[-1000:].decode('utf-8', 'replace').strip()}"]
+            said = listing.stderr[-1000:].decode("utf-8", "replace").strip()
+            return [f"meshd list ended with {listing.returncode}: {said}"]
         checked = subprocess.run([sys.executable, tool("oracle.py"), "check", *self.roots, "--against", "-"],
                                  input=listing.stdout, capture_output=True, check=False)
         lines = checked.stdout.decode("utf-8", "replace").splitlines()
@@ -192,7 +193,7 @@ class Meshd:
             raise Failed("\n  ".join([str(failed), *last[:20]])) from None
 
     def quiet(self, deadline=DEADLINE):
-        """Waits until listing and disk agree and nothing is on its way: no event for longer than anything is held back."""
+        """Waits until listing and disk agree and no event comes for longer than anything is held back."""
         # A manifest that does not parse is read again for the last time after 1 s, a missing one is held for 0.5 s.
         held = 1.6
         took, seen, since = self.same_as_disk(deadline), None, time.monotonic()

@@ -266,7 +266,8 @@ def gone(args, home):
         os.rename(away, root)
         told("the root is back: active", until("active", lambda: is_status(meshd, stays["id"], "active"))[1])
         write(project, manifest)
-        told("and watched again: a new project there", until("active", lambda: is_status(meshd, manifest["id"], "active"))[1])
+        _, took = until("active", lambda: is_status(meshd, manifest["id"], "active"))
+        told("and watched again: a new project there", took)
         finish(meshd)
     finally:
         meshd.close()
@@ -371,7 +372,7 @@ def fixtures(args, home):
             if bad := sorted({c for c in printed.stdout.decode("utf-8") if acts(c)}):
                 raise Failed(f"meshd {command} prints {bad}")
         print(f"    {len(expected)} manifests, {len(listed)} present, as the table says")
-        # The table is stricter than the oracle, which does not look at every key: only the present ones are held against it.
+        # The table is stricter than the oracle, which does not look at every key: it gets the present ones only.
         for name in set(expected) - present:
             shutil.rmtree(os.path.join(root, "ns", name.removesuffix(".json")))
         until("no problem is left", lambda: not meshd.problems())
@@ -383,7 +384,9 @@ def fixtures(args, home):
 
 def acts(c):
     """Whether a character does something to a terminal; a newline between lines does what it should."""
-    return c not in "\n" and (ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    control = ord(c) < 32 or 127 <= ord(c) < 160
+    reorders = "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069"
+    return c != "\n" and (control or reorders)
 
 
 # -- refusals ----------------------------------------------------------------------

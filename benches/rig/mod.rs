@@ -1,7 +1,7 @@
-//! What the benches share: trees, a daemon that really runs, ways to watch and to look that are as bare as can be, and numbers.
+//! What the benches share: trees, a daemon that really runs, bare ways to watch and to look, and numbers.
 //!
-//! A floor does only the system calls and the SQL that nobody can do without. It runs in the same process, on the same file
-//! system and in turn with meshd, so that the ratio of the two says something about meshd and not about the machine.
+//! A floor does only the system calls and the SQL that nobody can do without. It runs in the same process, on the same
+//! file system and in turn with meshd, so that the ratio of the two says something about meshd and not about the machine.
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
