@@ -9,5 +9,7 @@
 
 mod decide;
 mod engine;
+mod fixtures;
 mod registry;
 mod support;
+mod tidy;
