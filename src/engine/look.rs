@@ -121,8 +121,8 @@ impl Engine {
         open
     }
 
-    /// What a look at one place brings in: the agent that is recorded there, the one whose manifest is there, and the other
-    /// places that either of them is known at.
+    /// What a look at one place brings in: the agent that is recorded there, the one whose manifest is there, those whose id
+    /// was claimed there, and the other places that any of them is known at.
     fn bring_in(&self, project: &Path, site: &Site, view: &mut View, open: &mut BTreeSet<PathBuf>) {
         view.problems.extend(self.memory.problems(project).cloned());
         let carried = match &site.probe {
@@ -130,7 +130,8 @@ impl Engine {
             Probe::Absent(_) | Probe::Unreadable(_) => None,
         };
         let recorded = self.memory.at(project).map(|record| &record.id);
-        for id in carried.into_iter().chain(recorded) {
+        let claimed = self.memory.problems(project).filter_map(|problem| problem.id.as_ref());
+        for id in carried.into_iter().chain(recorded).chain(claimed) {
             if let Some(record) = self.memory.get(id) {
                 view.recorded.entry(id.clone()).or_insert_with(|| record.clone());
                 open.insert(record.project.clone());

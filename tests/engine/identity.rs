@@ -152,6 +152,20 @@ fn a_contested_id_goes_to_the_copy_after_ten_minutes() {
 }
 
 #[test]
+fn a_contested_id_whose_copy_is_deleted_is_merely_missing() {
+    let mut world = with_one_agent();
+    world.copy("root/ns/a", "root/ns/worktree");
+    world.sweep();
+    fs::remove_file(world.manifest_of("root/ns/a")).unwrap();
+    world.sweep_settled();
+    world.assert_unreachable("a", "root/ns/a", Reason::Contested);
+    world.delete("root/ns/worktree");
+    world.look_below("root/ns/worktree");
+    world.assert_unreachable("a", "root/ns/a", Reason::ManifestGone);
+    assert_eq!(world.problems(), []);
+}
+
+#[test]
 fn a_contested_claim_that_is_the_very_directory_moved_wins_at_once() {
     let mut world = with_one_agent();
     world.rename("root/ns/a", "root/ns/moved");
