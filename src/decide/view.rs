@@ -3,7 +3,7 @@
 //! A view is closed: an id that is seen brings in its record, and a record brings in its home, until nothing new comes
 //! in. A narrower view would register an agent twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct View {
     /// The records of all ids that were seen and of all places that were looked at.
     pub recorded: BTreeMap<AgentId, Arc<Recorded>>,
     /// What was found at each project that was looked at.
-    pub sites: BTreeMap<PathBuf, Site>,
+    pub sites: HashMap<PathBuf, Site>,
     /// The known problems at these projects; all of them if the pass looked at everything.
     pub problems: BTreeSet<Problem>,
 }

@@ -64,7 +64,8 @@ impl Kept {
     /// Whether the directory at `path` is entered, going by its own name and the excluded paths.
     #[must_use]
     pub fn keeps(&self, path: &Path) -> bool {
-        path.file_name().is_some_and(keeps_name) && !self.excluded.is_match(path)
+        let is_excluded = !self.excluded.is_empty() && self.excluded.is_match(path);
+        !is_excluded && path.file_name().is_some_and(keeps_name)
     }
 
     /// Whether a walk of `root` comes to `path`. The root itself always is, whatever its name.

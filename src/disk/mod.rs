@@ -5,11 +5,13 @@
 
 pub mod kept;
 pub mod listing;
+pub mod path_map;
 pub mod probe;
 pub mod stat;
 pub mod tree;
 
 pub use kept::Kept;
+pub use path_map::PathMap;
 pub use probe::{Sight, probe};
 pub use tree::{Target, Tree, Trust, Walk, Watches};
 

@@ -4,7 +4,6 @@
 //! watched first and listed then: what is made in it after the watch is announced, what was there before is listed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use rustix::io::Errno;
 
 use super::listing::{Dork, Listing, list};
 use super::stat::{self, DirStat};
-use super::{DORK, Kept};
+use super::{DORK, Kept, PathMap};
 use crate::agent::DirIdentity;
 use crate::clock;
 use crate::decide::{Doubt, Unlisted};
@@ -58,7 +57,7 @@ pub enum Trust {
 #[derive(Debug)]
 pub struct Tree {
     root: Arc<Path>,
-    dirs: BTreeMap<PathBuf, Dir>,
+    dirs: PathMap<Dir>,
     unlisted: BTreeMap<PathBuf, Errno>,
 }
 
@@ -78,12 +77,12 @@ impl Tree {
     /// An empty tree: the first refresh fills it.
     #[must_use]
     pub fn new(root: Arc<Path>) -> Self {
-        Self { root, dirs: BTreeMap::new(), unlisted: BTreeMap::new() }
+        Self { root, dirs: PathMap::default(), unlisted: BTreeMap::new() }
     }
 
     /// The projects at or below a directory, as the last refresh saw them.
     pub fn projects(&self, below: &Path) -> impl Iterator<Item = &Path> {
-        self.range(below).filter(|(_, dir)| dir.dork != Dork::No).map(|(path, _)| path.as_path())
+        self.dirs.below(below).filter(|(_, dir)| dir.dork != Dork::No).map(|(path, _)| path)
     }
 
     /// Which directory a known project is, if what holds its manifest is a directory and no link.
@@ -108,7 +107,7 @@ impl Tree {
     /// Whether a directory is known.
     #[must_use]
     pub fn knows(&self, directory: &Path) -> bool {
-        self.dirs.contains_key(directory)
+        self.dirs.contains(directory)
     }
 
     /// The directories that could not be listed.
@@ -135,11 +134,11 @@ impl Tree {
             return BTreeSet::new();
         }
         let (mut again, mut fresh) = self.verify(below);
-        if trust == Trust::Nothing && self.dirs.contains_key(below) {
+        if trust == Trust::Nothing && self.dirs.contains(below) {
             walk.watches.watch(&[Target::Directory(below.to_owned())]);
             again.insert(below.to_owned());
         }
-        if !self.dirs.contains_key(below) && stat::directory(below).is_ok() {
+        if !self.dirs.contains(below) && stat::directory(below).is_ok() {
             fresh.insert(below.to_owned());
         }
         fresh.extend(self.unlisted.keys().filter(|path| path.starts_with(below)).cloned());
@@ -171,7 +170,7 @@ impl Tree {
 
     /// One `statx` a known directory. Returns those to list again, and those that are others than before.
     fn verify(&mut self, below: &Path) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
-        let known: Vec<(&PathBuf, &Dir)> = self.range(below).collect();
+        let known: Vec<(&Path, &Dir)> = self.dirs.below(below).collect();
         let moved = in_parallel(&known, |(path, dir)| {
             let now = stat::directory(path);
             let settled = |stat: &DirStat| {
@@ -179,7 +178,7 @@ impl Tree {
                 *stat == dir.stat && last_ns < dir.listed_ns.saturating_sub(RACY_NS)
             };
             (!now.as_ref().is_ok_and(settled))
-                .then(|| ((*path).clone(), now.map(|now| now.identity == dir.stat.identity)))
+                .then(|| (path.to_path_buf(), now.map(|now| now.identity == dir.stat.identity)))
         });
         let (mut again, mut others) = (BTreeSet::new(), BTreeSet::new());
         for (path, outcome) in moved.into_iter().flatten() {
@@ -198,7 +197,7 @@ impl Tree {
             }
         }
         // What lay below a directory that is another one now was dropped with it, and is found again from there.
-        again.retain(|path| self.dirs.contains_key(path));
+        again.retain(|path| self.dirs.contains(path));
         (again, others)
     }
 
@@ -250,24 +249,18 @@ impl Tree {
         for name in &listing.children {
             let child = path.join(name);
             let is_root = walk.roots.iter().any(|root| **root == *child);
-            if !is_root && !self.dirs.contains_key(&child) {
+            if !is_root && !self.dirs.contains(&child) {
                 fresh.insert(child);
             }
         }
     }
 
     fn drop_below(&mut self, path: &Path) {
-        let gone: Vec<PathBuf> = self.range(path).map(|(path, _)| path.clone()).collect();
+        let gone: Vec<PathBuf> = self.dirs.below(path).map(|(path, _)| path.to_path_buf()).collect();
         for path in gone {
             self.dirs.remove(&path);
         }
         self.unlisted.retain(|unlisted, _| !unlisted.starts_with(path));
-    }
-
-    fn range(&self, below: &Path) -> impl Iterator<Item = (&PathBuf, &Dir)> {
-        let from = (Bound::Included(below), Bound::Unbounded);
-        let below = below.to_owned();
-        self.dirs.range::<Path, _>(from).take_while(move |(path, _)| path.starts_with(&below))
     }
 }
 

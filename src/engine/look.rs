@@ -1,6 +1,6 @@
 //! Looking: disk and memory become a view that is closed over ids and homes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,8 +107,8 @@ impl Engine {
         roots.collect()
     }
 
-    fn projects_in(&self, scope: &Scope) -> BTreeSet<PathBuf> {
-        let mut open: BTreeSet<PathBuf> = scope.projects().map(Path::to_path_buf).collect();
+    fn projects_in(&self, scope: &Scope) -> HashSet<PathBuf> {
+        let mut open: HashSet<PathBuf> = scope.projects().map(Path::to_path_buf).collect();
         let everywhere = Path::new("/");
         let directories: Vec<&Path> =
             if scope.is_everything() { vec![everywhere] } else { scope.directories().collect() };
@@ -123,7 +123,7 @@ impl Engine {
 
     /// What a look at one place brings in: the agent that is recorded there, the one whose manifest is there, those whose id
     /// was claimed there, and the other places that any of them is known at.
-    fn bring_in(&self, project: &Path, site: &Site, view: &mut View, open: &mut BTreeSet<PathBuf>) {
+    fn bring_in(&self, project: &Path, site: &Site, view: &mut View, open: &mut HashSet<PathBuf>) {
         view.problems.extend(self.memory.problems(project).cloned());
         let carried = match &site.probe {
             Probe::Present(found) => Some(found.id()),

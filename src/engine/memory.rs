@@ -4,20 +4,20 @@
 //! and loads it anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::agent::{Agent, AgentId, Columns, DirIdentity, Moment, Recorded, Sighting, Unreachable};
 use crate::decide::{Action, Problem, RootState};
+use crate::disk::PathMap;
 use crate::registry::{AgentRegistry, RegistryError};
 
 /// The registry, as far as deciding needs it.
 #[derive(Debug, Default)]
 pub struct Memory {
     recorded: HashMap<AgentId, Arc<Recorded>>,
-    homes: BTreeMap<PathBuf, AgentId>,
-    problems: BTreeMap<PathBuf, BTreeSet<Problem>>,
+    homes: PathMap<AgentId>,
+    problems: PathMap<BTreeSet<Problem>>,
     claimed_at: HashMap<AgentId, BTreeSet<PathBuf>>,
     roots: BTreeMap<PathBuf, (Option<DirIdentity>, Option<RootState>)>,
     denials: Vec<PathBuf>,
@@ -65,12 +65,9 @@ impl Memory {
 
     /// The places at or below a directory at which something is recorded, or at which there is a problem.
     pub fn places(&self, below: &Path) -> impl Iterator<Item = &Path> {
-        let from = (Bound::Included(below), Bound::Unbounded);
-        let homes = self.homes.range::<Path, _>(from).map(|(path, _)| path.as_path());
-        let problems = self.problems.range::<Path, _>(from).map(|(path, _)| path.as_path());
-        let is_below = |below: PathBuf| move |path: &&Path| path.starts_with(&below);
-        let (first, second) = (is_below(below.to_owned()), is_below(below.to_owned()));
-        homes.take_while(first).chain(problems.take_while(second))
+        let homes = self.homes.below(below).map(|(path, _)| path);
+        let problems = self.problems.below(below).map(|(path, _)| path);
+        homes.chain(problems)
     }
 
     /// The places that claim an id beside the one that holds it, as far as is known.
@@ -85,7 +82,7 @@ impl Memory {
 
     /// How many problems stand.
     pub fn count_problems(&self) -> usize {
-        self.problems.values().map(BTreeSet::len).sum()
+        self.problems.iter().map(|(_, problems)| problems.len()).sum()
     }
 
     /// Which directory a root was when it was last online, and the state in which it was left.
@@ -188,7 +185,7 @@ impl Memory {
         if let Some(id) = &problem.id {
             self.claimed_at.entry(id.clone()).or_default().insert(problem.project.clone());
         }
-        self.problems.entry(problem.project.clone()).or_default().insert(problem);
+        self.problems.entry_or(problem.project.clone(), BTreeSet::new).insert(problem);
     }
 
     fn clear(&mut self, cleared: &Problem) {
