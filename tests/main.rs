@@ -8,4 +8,8 @@
 )]
 
 mod decide;
+mod engine;
+mod fixtures;
 mod registry;
+mod support;
+mod tidy;

@@ -79,8 +79,9 @@ fn read(file: OwnedFd, size: u64) -> std::io::Result<Vec<u8>> {
 }
 
 fn open<P: rustix::path::Arg>(at: impl rustix::fd::AsFd, path: P, flags: OFlags) -> Result<OwnedFd, Errno> {
-    // A link anywhere on the way is ELOOP. The roots' own paths were resolved when they were configured.
-    openat2(at, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+    // A link anywhere on the way, the last step included, is ELOOP: with O_NOFOLLOW it would be ENOTDIR there, which means
+    // absent. The roots' own paths were resolved when they were configured.
+    openat2(at, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS)
 }
 
 fn is_absent(errno: Errno) -> bool {

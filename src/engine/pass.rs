@@ -12,7 +12,7 @@ use crate::apply::{Outcome, apply};
 use crate::clock::Clock;
 use crate::decide::{Plan, Policy, Reach, RootFound, View, decide};
 use crate::disk::{Kept, Tree, Watches};
-use crate::registry::{AgentRegistry, Durability, RegistryError};
+use crate::registry::{AgentRegistry, Durability, Opened, RegistryError};
 use crate::scope::Scope;
 use crate::telemetry::Telemetry;
 
@@ -108,6 +108,12 @@ impl Engine {
         };
         engine.set_roots(&roots);
         Ok(engine)
+    }
+
+    /// The registry, for reading.
+    #[must_use]
+    pub fn registry(&self) -> &AgentRegistry {
+        &self.registry
     }
 
     /// One pass over a scope.
@@ -262,7 +268,7 @@ impl Engine {
             self.again.retain(|project, _| !view.sites.contains_key(project));
         }
         for (project, wait) in &plan.look_again {
-            let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX).saturating_add(1);
+            let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX).max(1);
             let due_ms = now.boot_ms.saturating_add(wait_ms);
             let entry = self.again.entry(project.clone()).or_insert(due_ms);
             *entry = due_ms.min(*entry);
@@ -289,10 +295,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Opens the registry anew, which mends or replaces a damaged one.
-    pub(super) fn reopen(&mut self) -> Result<(), RegistryError> {
-        let Some(file) = &self.registry_file else { return Ok(()) };
-        let (registry, opened) = AgentRegistry::open(file, &self.clock.now())?;
+    /// Opens the registry's file anew.
+    fn reopen(&mut self) -> Result<(), RegistryError> {
+        let Some(file) = self.registry_file.clone() else { return Ok(()) };
+        self.take_registry(AgentRegistry::open(&file, &self.clock.now())?)
+    }
+
+    /// Moves a damaged registry aside and begins with an empty one, which a pass over everything fills.
+    pub(super) fn rebuild(&mut self) -> Result<(), RegistryError> {
+        let Some(file) = self.registry_file.clone() else { return Ok(()) };
+        // The damaged one is let go before its file is moved.
+        self.registry = AgentRegistry::in_memory_copy(Path::new(""))?;
+        self.take_registry(AgentRegistry::open_anew(&file, &self.clock.now())?)
+    }
+
+    fn take_registry(&mut self, (registry, opened): (AgentRegistry, Opened)) -> Result<(), RegistryError> {
         self.registry = registry;
         self.telemetry.registry_opened(&opened);
         let roots: Vec<PathBuf> = self.roots.iter().map(|root| root.to_path_buf()).collect();

@@ -300,7 +300,7 @@ impl Runner {
             let _ = waiter.reply.send(Err(EngineError::Registry(text.clone())));
         }
         let mut scope = scope;
-        if matches!(error, RegistryError::Corrupt(_)) && self.engine.reopen().is_ok() {
+        if matches!(error, RegistryError::Corrupt(_)) && self.engine.rebuild().is_ok() {
             scope = Scope::everything();
         }
         if let Some(earlier) = self.retry.take() {

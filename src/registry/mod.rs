@@ -11,6 +11,8 @@ mod open;
 mod read;
 mod rows;
 mod write;
+mod write_agents;
+mod write_rest;
 
 use std::ops::Deref;
 use std::path::Path;
@@ -40,8 +42,14 @@ impl AgentRegistry {
     /// [`RegistryError::Newer`] and [`RegistryError::NotAFile`] leave what is there untouched.
     pub fn open(path: &Path, now: &Moment) -> Result<(Self, Opened), RegistryError> {
         let (conn, opened) = open::for_writing(path, now)?;
-        let reader = Reader::of_file(conn, path);
-        Ok((Self { reader, durability: Durability::Rebuildable }, opened))
+        Ok((Self::of(Reader::of_file(conn, path)), opened))
+    }
+
+    /// Moves the file aside and begins with an empty registry: for a file that [`open`](Self::open) takes for whole and
+    /// that is [`RegistryError::Corrupt`] when it is used. The registry that was open must be dropped before.
+    pub fn open_anew(path: &Path, now: &Moment) -> Result<(Self, Opened), RegistryError> {
+        let (conn, opened) = open::anew(path, now)?;
+        Ok((Self::of(Reader::of_file(conn, path)), opened))
     }
 
     /// A migrated copy of the file in memory, or an empty registry if there is no file: for dry runs. The file is only
@@ -50,8 +58,11 @@ impl AgentRegistry {
     /// # Errors
     /// A damaged file is [`RegistryError::Corrupt`]: nothing is moved for a dry run.
     pub fn in_memory_copy(path: &Path) -> Result<Self, RegistryError> {
-        let reader = Reader::of_memory(open::in_memory(path)?);
-        Ok(Self { reader, durability: Durability::Rebuildable })
+        Ok(Self::of(Reader::of_memory(open::in_memory(path)?)))
+    }
+
+    fn of(reader: Reader) -> Self {
+        Self { reader, durability: Durability::Rebuildable }
     }
 }
 

@@ -360,6 +360,15 @@ pub(super) fn identity(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<D
     Ok(Some(DirIdentity { device: device.cast_unsigned(), inode: inode.cast_unsigned(), born_ns }))
 }
 
+/// A directory's three columns.
+pub(super) fn identity_values(identity: Option<DirIdentity>) -> (Option<i64>, Option<i64>, Option<i64>) {
+    (
+        identity.map(|is| is.device.cast_signed()),
+        identity.map(|is| is.inode.cast_signed()),
+        identity.map(|is| is.born_ns),
+    )
+}
+
 /// A path, stored as TEXT where it is UTF-8, so that people can read it, and as BLOB where it is not.
 pub(super) struct PathValue<'a>(pub &'a [u8]);
 

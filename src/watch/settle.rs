@@ -71,7 +71,7 @@ mod tests {
         assert!(settle.admit(&Hint::Project("/r/q".into()), start), "another path does not wait");
 
         assert!(settle.due(start + SETTLING / 2).is_empty());
-        assert_eq!(settle.due(start + SETTLING), [hint.clone()]);
+        assert_eq!(settle.due(start + SETTLING), std::slice::from_ref(&hint));
         assert!(settle.due(start + SETTLING * 2).is_empty());
         assert_eq!(settle.next(), None, "nothing is kept of a path that came to rest");
         assert!(settle.admit(&hint, start + SETTLING * 2));

@@ -35,7 +35,7 @@ fn a_failing_change_is_undone_alone() {
             Ok(())
         })
         .unwrap();
-    assert_eq!(ids(&registry.list(&Default::default(), &minute(0)).unwrap()), ["a", "c"]);
+    assert_eq!(ids(&registry.list(&meshd::registry::Filter::default(), &minute(0)).unwrap()), ["a", "c"]);
 }
 
 #[test]

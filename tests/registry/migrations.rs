@@ -1,7 +1,7 @@
 //! Older files are backed up and migrated and lose nothing; newer ones are refused untouched.
 
 use meshd::agent::{GraceClock, Reason};
-use meshd::registry::{Filter, Reader, RegistryError};
+use meshd::registry::{Reader, RegistryError};
 
 use super::*;
 
@@ -37,7 +37,10 @@ fn has_lost_nothing(registry: &AgentRegistry) {
     assert_eq!((manifest.name.as_str(), manifest.display_name.as_deref()), ("Ä", Some("Disp")));
     assert_eq!(manifest.capabilities, ["x"]);
     assert_eq!(manifest.registered_at, "2025-05-05T05:05:05.000Z");
-    assert_eq!((manifest.behavior, manifest.budget), (Default::default(), Default::default()));
+    assert_eq!(
+        (manifest.behavior, manifest.budget),
+        (meshd::agent::manifest::Behavior::default(), meshd::agent::manifest::Budget::default())
+    );
     assert_eq!(record.agent.as_ref().unwrap().scan_root, None);
     assert_eq!(record.columns.namespace, "team");
     assert_eq!(record.last_seen_event.as_deref(), Some("heartbeat"));
@@ -50,11 +53,11 @@ fn has_lost_nothing(registry: &AgentRegistry) {
 fn a_new_file_needs_no_backup() {
     let home = Home::new();
     let (registry, opened) = AgentRegistry::open(&home.file(), &minute(0)).unwrap();
-    assert_eq!(opened, Default::default());
+    assert_eq!(opened, meshd::registry::Opened::default());
     assert_eq!(number(&home.sql()), 3);
     drop(registry);
     let (_, opened) = AgentRegistry::open(&home.file(), &minute(0)).unwrap();
-    assert_eq!(opened, Default::default());
+    assert_eq!(opened, meshd::registry::Opened::default());
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn a_dry_run_sees_the_migrated_registry_and_leaves_the_file_as_it_is() {
     let mut copy = AgentRegistry::in_memory_copy(&home.file()).unwrap();
     has_lost_nothing(&copy);
     copy.upsert(&agent("n"), &seen(1), &minute(0)).unwrap();
-    assert_eq!(ids(&copy.list(&Filter::default(), &minute(0)).unwrap()), ["a", "n"]);
+    assert_eq!(ids(&copy.list(&meshd::registry::Filter::default(), &minute(0)).unwrap()), ["a", "n"]);
     assert_eq!((std::fs::read(home.file()).unwrap(), home.names()), (bytes, names));
 }
 

@@ -75,7 +75,7 @@ fn unusual() -> Agent {
             "traits": {"humor": 5}, "conventions": {}, "enabledToolGroups": [], "unknown": {"a": 1e-7},
         }),
     );
-    agent.project = Path::new(OsStr::from_bytes(b"/r/\xff\xfe/p")).to_owned();
+    agent.project = PathBuf::from(OsStr::from_bytes(b"/r/\xff\xfe/p"));
     agent.scan_root = Some(std::sync::Arc::from(Path::new(OsStr::from_bytes(b"/r/\xff\xfe"))));
     agent
 }

@@ -1,0 +1,8 @@
+//! The engine over a real file system and a real registry, without threads: every pass is asked for.
+
+mod bad_input;
+mod identity;
+mod registry_faults;
+mod roots;
+mod sweeping;
+mod time;

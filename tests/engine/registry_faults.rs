@@ -1,0 +1,58 @@
+//! A registry that is damaged, edited or deleted behind meshd's back.
+
+use std::fs;
+
+use crate::support::World;
+
+fn with_two_agents() -> World {
+    let mut world = World::new();
+    world.agent("root/ns/a", "a");
+    world.agent("root/ns/b", "b");
+    world.sweep();
+    world
+}
+
+/// Runs SQL on the file as somebody else.
+fn edit(world: &World, sql: &str) {
+    let done = std::process::Command::new("sqlite3").arg(world.registry_file()).arg(sql).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+}
+
+#[test]
+fn a_row_that_was_edited_by_hand_is_put_right_by_the_next_sweep() {
+    let mut world = with_two_agents();
+    edit(&world, "UPDATE agents SET name = 'smeared', capabilities_json = 'no json' WHERE id = 'a'");
+    assert_eq!(world.sweep().synced, 1);
+    assert_eq!(world.record("a").unwrap().agent.unwrap().manifest.name, "an agent");
+}
+
+#[test]
+fn a_row_that_was_edited_while_meshd_was_not_running_is_put_right_as_well() {
+    let mut world = with_two_agents();
+    edit(&world, "UPDATE agents SET description = 'smeared' WHERE id = 'b'; DELETE FROM agents WHERE id = 'a'");
+    world.restart();
+    let result = world.sweep();
+    assert_eq!((result.synced, result.discovered), (1, 1));
+}
+
+#[test]
+fn a_registry_that_was_deleted_while_running_is_rebuilt_by_the_next_sweep() {
+    let mut world = with_two_agents();
+    for suffix in ["", "-wal", "-shm"] {
+        fs::remove_file(format!("{}{suffix}", world.registry_file().display())).unwrap();
+    }
+    assert_eq!(world.sweep().discovered, 2);
+    world.restart();
+    world.assert_active_at("a", "root/ns/a");
+}
+
+#[test]
+fn a_damaged_registry_is_moved_aside_and_rebuilt() {
+    let mut world = with_two_agents();
+    let file = world.registry_file();
+    world.restart();
+    fs::write(&file, "not a database at all, and long enough to be looked at: ".repeat(100)).unwrap();
+    let _ = fs::remove_file(file.with_file_name("registry.db-wal"));
+    world.restart();
+    assert_eq!(world.sweep().discovered, 2);
+}
