@@ -5,6 +5,7 @@
 
 pub mod kept;
 pub mod listing;
+mod open;
 pub mod probe;
 pub mod stat;
 pub mod tree;
