@@ -125,6 +125,9 @@ impl Report {
         } else {
             out.line("roots:")?;
             out.table(&self.roots.iter().map(RootLine::cells).collect::<Vec<_>>())?;
+            if self.roots.iter().any(RootLine::is_offline) {
+                out.line("  offline: bring it back, or if what is there now is meant: `meshd roots accept ROOT`")?;
+            }
         }
         if self.problems.is_empty() {
             return Ok(());
