@@ -95,7 +95,65 @@ fn remove_stale(path: &Path) -> Result<(), SocketError> {
     }
 }
 
+/// Whether whoever connected is this user or root.
 fn may_connect(stream: &UnixStream) -> bool {
     let ours = rustix::process::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| peer.uid() == ours || peer.uid() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::api::client::{Client, ClientError};
+    use crate::lock::What;
+
+    fn locked() -> (tempfile::TempDir, Lock, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = Lock::take(directory.path(), What::Daemon, Duration::ZERO).unwrap();
+        let path = directory.path().join("run/meshd.sock");
+        (directory, lock, path)
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_private_and_goes_with_its_daemon() {
+        let (_directory, lock, path) = locked();
+        let socket = Socket::listen(&path, &lock).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        drop(socket);
+        assert!(!path.try_exists().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_a_killed_daemon_left_is_replaced() {
+        let (_directory, lock, path) = locked();
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        Socket::listen(&path, &lock).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_socket_at_which_somebody_answers_and_a_file_are_left_alone() {
+        let (_directory, lock, path) = locked();
+        let _other = Socket::listen(&path, &lock).unwrap();
+        assert!(matches!(Socket::listen(&path, &lock), Err(SocketError::Taken(_))));
+        let file = path.with_extension("txt");
+        std::fs::write(&file, "mine").unwrap();
+        assert!(matches!(Socket::listen(&file, &lock), Err(SocketError::NoSocket(_))));
+        assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn no_daemon_is_told_from_every_other_failure() {
+        let (directory, _lock, path) = locked();
+        let left = directory.path().join("left.sock");
+        drop(std::os::unix::net::UnixListener::bind(&left).unwrap());
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for path in [&path, &left, &file.join("x.sock"), &path.join("x".repeat(200))] {
+            assert!(matches!(Client::new(path).facts(), Err(ClientError::NoDaemon(_))), "{}", path.display());
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::wording::{count, put_path};
+use super::wording::put_path;
 use super::{CliError, Context, Exit, Form};
 use crate::agent::Shown;
 use crate::config::Settings;
@@ -52,7 +52,7 @@ pub fn run(_: &Check, context: &mut Context) -> Result<Exit, CliError> {
             let file = file.map_or_else(|| "no file, defaults".to_owned(), |file| Shown::path(file).to_string());
             context.out.line(format_args!("configuration: {file}"))?;
             context.out.line(format_args!("roots: {}", roots.len()))?;
-            context.out.line(format_args!("manifests: {}", count(manifests, "manifest")))?;
+            context.out.line(format_args!("manifests: {manifests}"))?;
             for finding in &findings {
                 context.out.line(format_args!("{}: {}", Shown::path(&finding.path), finding.why))?;
             }

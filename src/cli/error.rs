@@ -28,7 +28,7 @@ pub enum CliError {
     Registry(#[from] RegistryError),
     /// There is no registry yet.
     #[error("{0}: `meshd run ROOT` or `meshd reconcile ROOT` makes one")]
-    NoRegistry(#[source] RegistryError),
+    NoRegistry(RegistryError),
     /// The daemon did not do it.
     #[error(transparent)]
     Client(#[from] ClientError),

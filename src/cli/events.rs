@@ -37,9 +37,9 @@ pub fn run(command: &Events, context: &mut Context) -> Result<Exit, CliError> {
     }
     loop {
         if let Some(registry) = opened(&file)? {
-            // A registry that was lost and rebuilt counts from one again.
-            after = after.min(registry.last_seq()?);
             follow(&registry, &file, &mut after, context)?;
+            // What comes now is another registry: one that was lost and rebuilt counts from one again.
+            after = 0;
         }
         wait()?;
     }

@@ -95,6 +95,11 @@ impl RootLine {
         Value::Object(object)
     }
 
+    /// Whether nothing is known of what is under it.
+    pub fn is_offline(&self) -> bool {
+        matches!(self.root.state, Some(RootState::Offline(_)))
+    }
+
     /// For people.
     pub fn cells(&self) -> [String; 4] {
         let state = self.root.state.as_ref();

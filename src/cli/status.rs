@@ -19,6 +19,9 @@ use crate::registry::{Reader, Stats};
 #[derive(Debug, Args)]
 pub struct Status {}
 
+/// The most problems that are put for people: what is wrong a thousand times is seen in the first twenty.
+const MAX_PROBLEMS: usize = 20;
+
 /// What there is to say.
 struct Report {
     registry: PathBuf,
@@ -122,15 +125,22 @@ impl Report {
         } else {
             out.line("roots:")?;
             out.table(&self.roots.iter().map(RootLine::cells).collect::<Vec<_>>())?;
+            if self.roots.iter().any(RootLine::is_offline) {
+                out.line("  offline: bring it back, or if what is there now is meant: `meshd roots accept ROOT`")?;
+            }
         }
         if self.problems.is_empty() {
             return Ok(());
         }
         out.line("problems:")?;
-        for (problem, since) in &self.problems {
+        for (problem, since) in self.problems.iter().take(MAX_PROBLEMS) {
             let project = Shown::path(&problem.project);
             out.line(format_args!("  {} {project} (since {since})", problem.kind.as_str()))?;
             out.line(format_args!("    {}", problem.detail))?;
+        }
+        let more = self.problems.len().saturating_sub(MAX_PROBLEMS);
+        if more > 0 {
+            out.line(format_args!("  and {more} more: `meshd status --json` has them all"))?;
         }
         out.line("what to do:")?;
         let kinds: BTreeSet<ProblemKind> = self.problems.iter().map(|(problem, _)| problem.kind).collect();

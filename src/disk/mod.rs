@@ -5,6 +5,7 @@
 
 pub mod kept;
 pub mod listing;
+mod open;
 pub mod path_map;
 pub mod probe;
 pub mod stat;

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, FileType, OFlags};
 use rustix::io::Errno;
 
+use super::open::open;
 use super::{MANIFEST, stat};
 use crate::agent::manifest::MAX_BYTES;
 use crate::agent::{Agent, DirIdentity, Manifest, Observation};
@@ -47,7 +48,7 @@ fn look(directory: &OwnedFd, project: &Path, scan_root: Option<Arc<Path>>) -> Pr
         return unreadable(&not_regular(kind));
     }
     let looked_ns = clock::wall_ns();
-    let file = match open(directory, MANIFEST, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
+    let file = match open(directory, Path::new(MANIFEST), OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
         Ok(file) => file,
         Err(errno) if is_absent(errno) => return Probe::Absent(ProjectDir::There),
         Err(errno) => return refused(MANIFEST, errno),
@@ -76,12 +77,6 @@ fn read(file: OwnedFd, size: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(expected);
     File::from(file).take(limit as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-fn open<P: rustix::path::Arg>(at: impl rustix::fd::AsFd, path: P, flags: OFlags) -> Result<OwnedFd, Errno> {
-    // A link anywhere on the way, the last step included, is ELOOP: with O_NOFOLLOW it would be ENOTDIR there, which means
-    // absent. The roots' own paths were resolved when they were configured.
-    openat2(at, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS)
 }
 
 fn is_absent(errno: Errno) -> bool {

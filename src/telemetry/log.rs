@@ -9,11 +9,16 @@ use std::os::linux::fs::MetadataExt;
 
 use tracing::level_filters::LevelFilter;
 use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use super::{Format, Level};
+use crate::agent::Shown;
+
+/// The fields that programs search by. The message says the same to people already.
+const IN_MESSAGE: [&str; 5] = ["event", "message_id", "agent_id", "project_path", "scan_root"];
 
 /// The log, running: lets its level be changed.
 #[derive(Debug, Clone)]
@@ -59,8 +64,14 @@ type Output = Box<dyn Layer<Registry> + Send + Sync>;
 
 fn text() -> Output {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let fields = debug_fn(|writer, field, value| match field.name() {
+        "message" => write!(writer, "{}", Shown::text(&format!("{value:?}"))),
+        name if IN_MESSAGE.contains(&name) => Ok(()),
+        name => write!(writer, " {name}={}", Shown::text(&format!("{value:?}"))),
+    });
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false).fmt_fields(fields);
     // A log that nobody reads any more is no reason to end: the layer's own complaint would go to the same closed pipe.
-    Box::new(fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false).log_internal_errors(false))
+    Box::new(layer.log_internal_errors(false))
 }
 
 fn json() -> Output {

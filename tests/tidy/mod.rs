@@ -107,7 +107,7 @@ const HOMES: [(&str, &[&str]); 27] = [
     ("jiff", &["agent"]),
     ("serde_path_to_error", &["agent", "config.rs", "config", "api"]),
     ("anyhow", &["main.rs"]),
-    ("rustix", &["disk", "clock.rs", "lock.rs", "api", "watch", "systemd.rs"]),
+    ("rustix", &["disk", "clock.rs", "lock.rs", "api", "watch", "systemd.rs", "cli/events.rs"]),
     ("crossbeam_channel", &["scope", "watch", "engine", "daemon.rs", "daemon"]),
     ("tokio", &["api", "daemon.rs", "daemon"]),
     ("serde", ANYWHERE),
