@@ -10,13 +10,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::DaemonError;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
-use crate::disk::{Kept, Target, Watches};
+use crate::disk::{Kept, Target, Tidied, Watches};
 use crate::engine::{Engine, MeshCore, Setup, Vitals};
 use crate::registry::{AgentRegistry, Checkpointer, Reader, RegistryError};
 use crate::scope::inbox::{Announcer, inbox};
 use crate::telemetry::{Metrics, Telemetry};
 use crate::watch::watcher::Pulse;
-use crate::watch::{WatchFacts, Watcher};
+use crate::watch::{WatchFacts, Watcher, limit_reached};
 
 /// How long commits are collected before they are moved from the log into the registry's file: a burst of changes is one
 /// checkpoint, and what a power cut takes is at most this and what came in it.
@@ -135,6 +135,14 @@ impl Vitals for Watching {
     fn unwatched(&self) -> u64 {
         self.facts.unwatched.load(Ordering::Relaxed)
     }
+
+    fn overflows(&self) -> u64 {
+        self.facts.overflows.load(Ordering::Relaxed)
+    }
+
+    fn limit(&self) -> String {
+        limit_reached(self.watched(), self.unwatched())
+    }
 }
 
 /// Nobody watches: for `--no-watch`, and for a command that makes one pass.
@@ -143,6 +151,12 @@ pub struct Unwatched;
 
 impl Watches for Unwatched {
     fn watch(&mut self, _targets: &[Target]) {}
+
+    fn forget(&mut self, _directories: Vec<PathBuf>) {}
+
+    fn tidy(&mut self) -> Tidied {
+        Tidied::All
+    }
 
     fn set_roots(&mut self, _roots: &[Arc<Path>]) {}
 }
@@ -162,5 +176,13 @@ impl Vitals for Unwatched {
 
     fn unwatched(&self) -> u64 {
         0
+    }
+
+    fn overflows(&self) -> u64 {
+        0
+    }
+
+    fn limit(&self) -> String {
+        String::new()
     }
 }

@@ -19,7 +19,7 @@ use crate::engine::{MeshCore, Reconfigure};
 use crate::lock::{Lock, LockError, What};
 use crate::registry::{Event, EventName, Reader, RegistryError};
 use crate::systemd;
-use crate::telemetry::{Level, Log, Telemetry};
+use crate::telemetry::{Level, Log};
 use signals::{Signal, Signals};
 
 /// How long a starting daemon waits for a command that writes.
@@ -73,7 +73,7 @@ async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, lock: Lock) -
     let serving = tokio::spawn(serve(socket, Api { core: core.clone(), metrics }));
     let mut starting = tokio::spawn(first_pass(core.clone()));
     let feeding = tokio::spawn(watchdog::feed(core.clone()));
-    let mut daemon = Daemon { settings, core, telemetry, log, state: State::Starting };
+    let mut daemon = Daemon { settings, core, log, state: State::Starting };
     systemd::status("starting: looking at everything");
     loop {
         tokio::select! {
@@ -114,7 +114,6 @@ enum State {
 struct Daemon<'a> {
     settings: Settings,
     core: MeshCore,
-    telemetry: Telemetry,
     log: &'a Log,
     state: State,
 }
@@ -123,8 +122,14 @@ impl Daemon<'_> {
     fn ready(&mut self) {
         self.state = State::Ready;
         self.core.start_periodic_reconciliation(self.settings.sweep_interval);
-        self.telemetry.event(&Event::new(EventName::DaemonStarted));
+        self.record(EventName::DaemonStarted);
         systemd::ready(READY);
+    }
+
+    /// Not waited for: a pass may be under way.
+    fn record(&self, name: EventName) {
+        let core = self.core.clone();
+        spawn_blocking(move || core.record(Event::new(name)));
     }
 
     /// Takes over what a changed configuration may change while running. A bad one changes nothing.
@@ -180,12 +185,15 @@ impl Daemon<'_> {
     /// Ends in order: no new requests, the pass under way to its end, then the lock.
     async fn stop(self, serving: JoinHandle<Infallible>, lock: Lock) {
         systemd::stopping();
-        self.telemetry.event(&Event::new(EventName::DaemonStopping));
         serving.abort();
         // The socket file goes while the lock is still ours.
         let _ = serving.await;
         let core = self.core;
-        if tokio::time::timeout(TIME_TO_STOP, spawn_blocking(move || core.stop())).await.is_err() {
+        let stop = move || {
+            core.record(Event::new(EventName::DaemonStopping));
+            core.stop();
+        };
+        if tokio::time::timeout(TIME_TO_STOP, spawn_blocking(stop)).await.is_err() {
             // What it has not committed, SQLite takes back. Until it ends with this process, the lock is still its.
             tracing::warn!("the pass under way was cut off after {} s", TIME_TO_STOP.as_secs());
             std::mem::forget(lock);

@@ -14,7 +14,7 @@ pub mod tree;
 pub use kept::Kept;
 pub use path_map::PathMap;
 pub use probe::{Sight, probe};
-pub use tree::{Target, Tree, Trust, Walk, Watches};
+pub use tree::{Target, Tidied, Tree, Trust, Walk, Watches};
 
 /// The directory of a project that holds its manifest.
 pub const DORK: &str = ".dork";

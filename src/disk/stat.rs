@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 use crate::agent::{DirIdentity, Fingerprint};
+use crate::decide::RootFound;
 
 /// A directory as `statx` sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,24 @@ pub struct DirStat {
 /// Looks at the directory `path`. What is there and is none, a link included, is `NOTDIR`.
 pub fn directory(path: &Path) -> Result<DirStat, Errno> {
     dir_stat(&look(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// Looks at a scan root.
+#[must_use]
+pub fn root(path: &Path) -> RootFound {
+    match directory(path) {
+        Ok(stat) => RootFound::Directory(stat.identity),
+        Err(Errno::NOENT) => RootFound::Nothing("there is nothing at its path".to_owned()),
+        Err(Errno::NOTDIR) => RootFound::Nothing("what is at its path is not a directory".to_owned()),
+        Err(errno) => RootFound::Nothing(std::io::Error::from(errno).to_string()),
+    }
+}
+
+/// The fingerprint of the regular file at `path`; none if it is something else or cannot be looked at.
+#[must_use]
+pub fn regular_file(path: &Path) -> Option<Fingerprint> {
+    let (kind, fingerprint) = file(CWD, path).ok()?;
+    (kind == FileType::RegularFile).then_some(fingerprint)
 }
 
 /// Looks at an open directory.

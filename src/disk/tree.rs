@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustix::io::Errno;
 
@@ -21,8 +21,21 @@ pub trait Watches: Send {
     /// Begins to watch directories, or renews the watches of those that are watched already: what is at such a path may
     /// be another directory by now.
     fn watch(&mut self, targets: &[Target]);
+    /// Takes note that directories are gone. Their watches may be taken off later, see [`tidy`](Self::tidy).
+    fn forget(&mut self, directories: Vec<PathBuf>);
+    /// Takes off some watches of directories that are gone: no more at once than takes a few milliseconds.
+    fn tidy(&mut self) -> Tidied;
     /// Says which roots there are, so that the appearance of a root itself is noticed.
     fn set_roots(&mut self, roots: &[Arc<Path>]);
+}
+
+/// Whether watches of directories that are gone are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tidied {
+    /// None is.
+    All,
+    /// Some are.
+    Some,
 }
 
 /// A directory to watch.
@@ -59,6 +72,8 @@ pub struct Tree {
     root: Arc<Path>,
     dirs: PathMap<Dir>,
     unlisted: BTreeMap<PathBuf, Errno>,
+    /// Directories that are known no more, and that the watcher was not told of yet.
+    gone: Vec<PathBuf>,
 }
 
 /// A directory, as it was last listed.
@@ -77,7 +92,7 @@ impl Tree {
     /// An empty tree: the first refresh fills it.
     #[must_use]
     pub fn new(root: Arc<Path>) -> Self {
-        Self { root, dirs: PathMap::default(), unlisted: BTreeMap::new() }
+        Self { root, dirs: PathMap::default(), unlisted: BTreeMap::new(), gone: Vec::new() }
     }
 
     /// The projects at or below a directory, as the last refresh saw them.
@@ -123,8 +138,13 @@ impl Tree {
 
     /// Forgets everything: the root is not there.
     pub fn clear(&mut self) {
-        self.dirs.clear();
-        self.unlisted.clear();
+        let root = self.root.clone();
+        self.drop_below(&root);
+    }
+
+    /// The directories that are known no more, since this was last asked.
+    pub fn take_gone(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.gone)
     }
 
     /// Looks again at a directory and all that is known below it. Returns the directories that were listed: of what is in
@@ -162,7 +182,9 @@ impl Tree {
         };
         if dork != dir.dork {
             dir.dork = dork;
-            if dork != Dork::No {
+            if dork == Dork::No {
+                self.gone.push(project.join(DORK));
+            } else {
                 walk.watches.watch(&[Target::Dork(project.join(DORK))]);
             }
         }
@@ -258,7 +280,10 @@ impl Tree {
     fn drop_below(&mut self, path: &Path) {
         let gone: Vec<PathBuf> = self.dirs.below(path).map(|(path, _)| path.to_path_buf()).collect();
         for path in gone {
-            self.dirs.remove(&path);
+            if self.dirs.remove(&path).is_some_and(|dir| dir.dork != Dork::No) {
+                self.gone.push(path.join(DORK));
+            }
+            self.gone.push(path);
         }
         self.unlisted.retain(|unlisted, _| !unlisted.starts_with(path));
     }
@@ -267,12 +292,18 @@ impl Tree {
 /// Below this many a second thread costs more than it saves: starting one takes as long as some 50 system calls.
 const WORTH_A_THREAD: usize = 256;
 
+/// More threads do not make one disk faster, and the machine belongs to others.
+const MAX_THREADS: usize = 4;
+
 /// Does something for each item, on a few threads where that is worth it, and keeps the order.
 pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
-    if threads == 1 || items.len() < WORTH_A_THREAD {
+    // Asked once: it reads a handful of files, for longer than it takes to look at one manifest.
+    static THREADS: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS));
+    if items.len() < WORTH_A_THREAD || *THREADS == 1 {
         return items.iter().map(work).collect();
     }
+    let threads = *THREADS;
     let work = &work;
     std::thread::scope(|scope| {
         let chunks = items.chunks(items.len().div_ceil(threads));

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType};
-
 use super::pass::Engine;
 use super::site::{Eyes, deepest};
 use crate::agent::{AgentId, Moment};
@@ -20,6 +18,9 @@ impl Engine {
         let mut scope = scope.clone();
         let found = self.look_at_roots(&mut scope);
         self.refresh(&scope, &found);
+        for tree in self.trees.values_mut() {
+            self.watches.forget(tree.take_gone());
+        }
         let mut view = View {
             reach: if scope.is_everything() { Reach::Everything } else { Reach::Part },
             roots: self.view_roots(found),
@@ -50,12 +51,7 @@ impl Engine {
     fn look_at_roots(&mut self, scope: &mut Scope) -> BTreeMap<Arc<Path>, RootFound> {
         let mut found = BTreeMap::new();
         for root in self.roots.clone() {
-            let now = match stat::directory(&root) {
-                Ok(stat) => RootFound::Directory(stat.identity),
-                Err(rustix::io::Errno::NOENT) => RootFound::Nothing("there is nothing at its path".to_owned()),
-                Err(rustix::io::Errno::NOTDIR) => RootFound::Nothing("it is not a directory".to_owned()),
-                Err(errno) => RootFound::Nothing(std::io::Error::from(errno).to_string()),
-            };
+            let now = stat::root(&root);
             let before = self.found.insert(root.clone(), now.clone());
             if before.as_ref() != Some(&now) {
                 self.tree(&root).clear();
@@ -173,7 +169,7 @@ fn tell_worktrees_apart(view: &mut View) {
     }
     for (project, site) in &mut view.sites {
         if carried(site).is_some_and(|id| times.get(&id).is_some_and(|count| *count > 1)) {
-            let is_file = matches!(stat::file(CWD, project.join(".git")), Ok((FileType::RegularFile, _)));
+            let is_file = stat::regular_file(&project.join(".git")).is_some();
             site.checkout = if is_file { Checkout::Linked } else { Checkout::Main };
         }
     }

@@ -19,6 +19,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use crate::decide::Policy;
 use crate::disk::Kept;
+use crate::registry::Event;
 use crate::scope::Scope;
 use crate::scope::inbox::Inbox;
 
@@ -66,6 +67,7 @@ enum Request {
     AcceptRoot { root: PathBuf, reply: Reply<ReconcileResult> },
     Reconfigure { settings: Box<Reconfigure>, reply: Reply<()> },
     Periodic { interval: Option<Duration> },
+    Record { event: Box<Event>, reply: Reply<()> },
     Ping { reply: Reply<()> },
     Stop { reply: Reply<()> },
 }
@@ -132,6 +134,11 @@ impl MeshCore {
     /// Takes other settings, and passes over everything.
     pub fn reconfigure(&self, settings: Reconfigure) -> Result<(), EngineError> {
         self.ask(|reply| Request::Reconfigure { settings: Box::new(settings), reply })
+    }
+
+    /// Numbers an event that tells of no agent, and tells it.
+    pub fn record(&self, event: Event) {
+        let _ = self.ask(|reply| Request::Record { event: Box::new(event), reply });
     }
 
     /// Whether the engine and the watcher both answer in time.

@@ -11,8 +11,8 @@ use crate::agent::Moment;
 use crate::apply::{Outcome, apply};
 use crate::clock::Clock;
 use crate::decide::{Plan, Policy, Reach, RootFound, View, decide};
-use crate::disk::{Kept, Tree, Watches};
-use crate::registry::{AgentRegistry, Durability, Opened, RegistryError};
+use crate::disk::{Kept, Tidied, Tree, Watches};
+use crate::registry::{AgentRegistry, Durability, Event, Opened, RegistryError};
 use crate::scope::Scope;
 use crate::telemetry::Telemetry;
 
@@ -137,6 +137,15 @@ impl Engine {
         Ok(Pass { plan, outcome, result })
     }
 
+    /// Numbers an event that tells of no agent, and tells it.
+    pub fn record(&mut self, event: &Event) {
+        let now = self.clock.now();
+        if let Err(error) = self.registry.transact(Durability::Rebuildable, |batch| batch.append(event, &now)) {
+            tracing::error!("an event has no number: {error}");
+        }
+        self.telemetry.event(event);
+    }
+
     /// What one pass over a scope would do. Looks, and writes nothing.
     #[must_use]
     pub fn plan(&mut self, scope: &Scope) -> (View, Plan) {
@@ -209,6 +218,10 @@ impl Engine {
         configure(&mut self.registry, roots)?;
         self.kept = kept;
         self.policy = policy;
+        for tree in self.trees.values_mut() {
+            tree.clear();
+            self.watches.forget(tree.take_gone());
+        }
         self.trees.clear();
         self.found.clear();
         self.set_roots(roots);
@@ -219,6 +232,11 @@ impl Engine {
     pub fn accept_root(&mut self, root: &Path) -> bool {
         let known = self.roots.iter().find(|known| ***known == *root).cloned();
         known.is_some_and(|known| self.accepted.insert(known))
+    }
+
+    /// Takes off some watches of directories that are gone.
+    pub fn tidy(&mut self) -> Tidied {
+        self.watches.tidy()
     }
 
     /// Whether a path is a configured root or lies under one.

@@ -12,7 +12,8 @@ use super::pass::{Engine, Pass};
 use super::schedule::{Suspects, Sweeps, changed_place};
 use super::{EngineError, ReconcileResult, Reply, Request, Until, named};
 use crate::clock::{Clock, SystemClock, monotonic};
-use crate::registry::RegistryError;
+use crate::disk::Tidied;
+use crate::registry::{Event, EventName, RegistryError};
 use crate::scope::Scope;
 use crate::scope::inbox::Inbox;
 
@@ -26,6 +27,10 @@ pub trait Vitals: Send + Sync {
     fn watched(&self) -> u64;
     /// Directories that should be watched and cannot be.
     fn unwatched(&self) -> u64;
+    /// How often notifications were lost.
+    fn overflows(&self) -> u64;
+    /// What to say while directories cannot be watched.
+    fn limit(&self) -> String;
 }
 
 /// What the engine says about itself.
@@ -109,6 +114,16 @@ pub struct Runner {
     suspects: Suspects,
     waiters: Vec<Waiter>,
     retry: Option<Retry>,
+    /// When watches of directories that are gone are taken off next.
+    tidying: Option<Instant>,
+    told: Told,
+}
+
+/// What was told of the watcher, so that it is told once.
+#[derive(Debug, Default)]
+struct Told {
+    overflows: u64,
+    limit: bool,
 }
 
 /// Somebody who asked for a reconcile and is not answered yet.
@@ -138,6 +153,9 @@ enum Occasion {
 /// A busy tree may never settle: whoever asked is answered after this at the latest.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Between two steps of tidying up: a change that comes in meanwhile waits for one step at most.
+const TIDY_PAUSE: Duration = Duration::from_millis(50);
+
 /// How long after a failed pass it is tried again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -151,7 +169,20 @@ impl Runner {
         checkpoint: Option<Sender<()>>,
     ) -> Self {
         let (clock, suspects, waiters) = (SystemClock::new(), Suspects::default(), Vec::new());
-        Self { engine, inbox, requests, shared, checkpoint, clock, sweeps: None, suspects, waiters, retry: None }
+        Self {
+            engine,
+            inbox,
+            requests,
+            shared,
+            checkpoint,
+            clock,
+            sweeps: None,
+            suspects,
+            waiters,
+            retry: None,
+            tidying: None,
+            told: Told::default(),
+        }
     }
 
     /// Runs until it is told to stop, or nobody is left who could ask.
@@ -200,6 +231,10 @@ impl Runner {
             Request::Periodic { interval } => {
                 self.sweeps = interval.map(|interval| Sweeps::every(interval, monotonic()));
             }
+            Request::Record { event, reply } => {
+                self.engine.record(&event);
+                let _ = reply.send(Ok(()));
+            }
             Request::Ping { reply } => {
                 let _ = reply.send(Ok(()));
             }
@@ -230,6 +265,12 @@ impl Runner {
     fn timers(&mut self) {
         if self.sweeps.as_ref().is_some_and(|sweeps| sweeps.due() <= monotonic()) {
             self.pass(Scope::everything(), Occasion::Asked, None);
+        }
+        if self.tidying.is_some_and(|due| due <= monotonic()) {
+            self.tidying = match self.engine.tidy() {
+                Tidied::All => None,
+                Tidied::Some => Some(monotonic() + TIDY_PAUSE),
+            };
         }
         let missed = self.suspects.missed(monotonic());
         if missed > 0 {
@@ -270,6 +311,8 @@ impl Runner {
                 let _ = checkpoint.try_send(());
             }
         }
+        self.tidying = Some(now + TIDY_PAUSE);
+        self.tell_of_watcher();
         if !pass.outcome.failed.is_empty() {
             let scope = scope.clone();
             self.retry = Some(Retry { scope, due: now + RETRY.1, wait: RETRY.1 });
@@ -288,6 +331,22 @@ impl Runner {
             let sweep = SweepFacts { at_ms, took_ms, result: pass.result };
             *self.shared.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(sweep);
         }
+    }
+
+    /// Tells once that notifications were lost, or that directories cannot be watched.
+    fn tell_of_watcher(&mut self) {
+        let vitals = self.shared.vitals.clone();
+        let lost = vitals.overflows().saturating_sub(self.told.overflows);
+        if lost > 0 {
+            self.told.overflows = vitals.overflows();
+            let why = "notifications were lost: everything was looked at instead";
+            self.engine.record(&Event::new(EventName::WatchOverflow).with("why", why));
+        }
+        let is_limited = vitals.unwatched() > 0;
+        if is_limited && !self.told.limit {
+            self.engine.record(&Event::new(EventName::WatchLimit).with("why", &vitals.limit()));
+        }
+        self.told.limit = is_limited;
     }
 
     fn failed(&mut self, scope: Scope, error: &RegistryError, wait: Duration) {
@@ -337,6 +396,6 @@ impl Runner {
         let look = self.engine.next_look().map(|wait| now + wait);
         let retry = self.retry.as_ref().map(|retry| retry.due);
         let waiter = self.waiters.iter().map(|waiter| waiter.deadline).min();
-        [sweep, look, retry, waiter, self.suspects.next()].into_iter().flatten().min()
+        [sweep, look, retry, waiter, self.tidying, self.suspects.next()].into_iter().flatten().min()
     }
 }

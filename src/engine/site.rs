@@ -5,8 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType};
-
 use super::memory::Memory;
 use crate::decide::{Checkout, Found, Probe, ProjectDir, Root, RootFound, Site};
 use crate::disk::{self, Kept, MANIFEST, Sight, Tree, stat};
@@ -48,8 +46,9 @@ impl Eyes<'_> {
         }
         // The tree vouches for the directories on the way: none of them became a link.
         let identity = self.trees.get(root)?.project_identity(project)?;
-        let (kind, fingerprint) = stat::file(CWD, project.join(MANIFEST)).ok()?;
-        (kind == FileType::RegularFile && observation.vouches_for(&fingerprint))
+        let fingerprint = stat::regular_file(&project.join(MANIFEST))?;
+        observation
+            .vouches_for(&fingerprint)
             .then(|| Sight { probe: Probe::Present(Found::AsRecorded(record.id.clone())), identity: Some(identity) })
     }
 

@@ -27,6 +27,13 @@ impl Event {
     pub fn new(name: EventName) -> Self {
         Self { name, agent: None, project: None, scan_root: None, detail: Map::new() }
     }
+
+    /// The same event with one more fact.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.detail.insert(key.to_owned(), value.into());
+        self
+    }
 }
 
 /// An event as it is kept.

@@ -1,6 +1,6 @@
 //! The kernel's notifications, through notify: the only file that names it.
 //!
-//! notify's thread runs [`Door::admit`] for every event; it never blocks. A blocking send there would deadlock against the
+//! notify's thread runs `Door::admit` for every event; it never blocks. A blocking send there would deadlock against the
 //! thread that is adding a watch, which waits for notify's.
 
 use std::path::{Path, PathBuf};
@@ -44,11 +44,11 @@ impl Door {
     /// Runs on notify's thread.
     fn admit(&self, kind: Kind, event: notify::Result<Event>) {
         let hint = match event {
-            Ok(event) if !event.need_rescan() => match event.paths.first() {
-                Some(path) => self.hint(kind, event.kind, path),
-                None => None,
-            },
-            Ok(_) | Err(_) => Some(Hint::Everything),
+            Ok(event) if !event.need_rescan() => event.paths.first().and_then(|path| self.hint(kind, event.kind, path)),
+            Ok(_) | Err(_) => {
+                self.lost.store(true, Ordering::Release);
+                Some(Hint::Everything)
+            }
         };
         let Some(hint) = hint else { return };
         if let Err(TrySendError::Full(_)) = self.hints.try_send(hint) {

@@ -7,4 +7,4 @@ pub mod hint;
 pub mod settle;
 pub mod watcher;
 
-pub use watcher::{WatchFacts, Watcher};
+pub use watcher::{WatchFacts, Watcher, limit_reached};

@@ -1,6 +1,6 @@
 //! The watcher: which directories are watched by which instance, and the thread that settles what they announce.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use super::backend::{Added, Door, Instance, Kind};
 use super::hint::Hint;
 use super::settle::Settle;
 use crate::clock::monotonic;
-use crate::disk::{Target, Watches};
+use crate::disk::{Target, Tidied, Watches};
 use crate::scope::Scope;
 use crate::scope::inbox::Announcer;
 
@@ -24,6 +24,9 @@ const MAX_WATCHES: usize = 4_096;
 /// Hints that may wait for the settling thread, which only ever merges them: some ten milliseconds of the worst storm.
 const MAX_HINTS: usize = 65_536;
 
+/// How many watches are taken off at once: each costs up to 0.5 ms, in which the engine does nothing else.
+const TIDIED_AT_ONCE: usize = 16;
+
 /// What the watcher says about itself.
 #[derive(Debug, Default)]
 pub struct WatchFacts {
@@ -31,15 +34,18 @@ pub struct WatchFacts {
     pub watched: AtomicU64,
     /// Directories that should be watched and are not, because the system has no watch left.
     pub unwatched: AtomicU64,
-    /// Whether that was said already.
-    limit_said: AtomicBool,
+    /// How often notifications were lost.
+    pub overflows: AtomicU64,
 }
 
 /// Watches directories, each by itself.
 pub struct Watcher {
     shards: Vec<Shard>,
     watched: HashMap<PathBuf, usize>,
-    unwatched: std::collections::HashSet<PathBuf>,
+    unwatched: HashSet<PathBuf>,
+    /// Directories that are gone, and the instance that may still have a watch for them: a directory that was moved away
+    /// takes its watch along. They count for the instance's load until they are taken off.
+    gone: HashMap<PathBuf, usize>,
     /// The directories that hold the roots, in an instance of their own: one of them may at the same time be a directory
     /// of another root.
     parents: Option<Instance>,
@@ -69,18 +75,20 @@ impl Watcher {
             canary: Arc::new(AtomicBool::new(false)),
             canary_path: Arc::from(canary_path),
         };
-        let lost = door.lost.clone();
+        let (lost, facts) = (door.lost.clone(), Arc::new(WatchFacts::default()));
+        let counted = facts.clone();
         std::thread::Builder::new()
             .name("settle".to_owned())
-            .spawn(move || settle(&receiver, &lost, &announcer))
+            .spawn(move || settle(&receiver, &lost, &counted, &announcer))
             .map_err(|error| error.to_string())?;
         let mut watcher = Self {
             shards: Vec::new(),
             watched: HashMap::new(),
-            unwatched: std::collections::HashSet::new(),
+            unwatched: HashSet::new(),
+            gone: HashMap::new(),
             parents: None,
             door,
-            facts: Arc::new(WatchFacts::default()),
+            facts,
         };
         watcher.watch_in(Kind::Dork, vec![state_dir.to_owned()]);
         Ok(watcher)
@@ -102,8 +110,9 @@ impl Watcher {
     fn watch_in(&mut self, kind: Kind, directories: Vec<PathBuf>) {
         let mut batches: HashMap<usize, Vec<(PathBuf, bool)>> = HashMap::new();
         for path in directories {
-            let shard = match self.watched.get(&path) {
-                Some(shard) => Some((*shard, true)),
+            let known = self.watched.get(&path).copied().or_else(|| self.gone.remove(&path));
+            let shard = match known {
+                Some(shard) => Some((shard, true)),
                 None => self.room(kind).map(|shard| (shard, false)),
             };
             match shard {
@@ -151,24 +160,22 @@ impl Watcher {
     fn tell(&self) {
         self.facts.watched.store(self.watched.len() as u64, Ordering::Relaxed);
         self.facts.unwatched.store(self.unwatched.len() as u64, Ordering::Relaxed);
-        if self.unwatched.is_empty() {
-            self.facts.limit_said.store(false, Ordering::Relaxed);
-        } else if !self.facts.limit_said.swap(true, Ordering::Relaxed) {
-            let limit = |name: &str| {
-                let path = format!("/proc/sys/fs/inotify/{name}");
-                std::fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
-            };
-            tracing::warn!(
-                event = "watch.limit",
-                "{} directories are watched and {} more cannot be: fs.inotify.max_user_watches is {}, \
-                 fs.inotify.max_user_instances {}. Raise them with sysctl; until then the sweep finds what changes there",
-                self.watched.len(),
-                self.unwatched.len(),
-                limit("max_user_watches"),
-                limit("max_user_instances"),
-            );
-        }
     }
+}
+
+/// What to say when directories cannot be watched: the numbers, and what to raise.
+#[must_use]
+pub fn limit_reached(watched: u64, unwatched: u64) -> String {
+    let limit = |name: &str| {
+        let path = format!("/proc/sys/fs/inotify/{name}");
+        std::fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+    };
+    format!(
+        "{watched} directories are watched and {unwatched} more cannot be: fs.inotify.max_user_watches is {}, \
+         fs.inotify.max_user_instances {}. Raise them with sysctl; until then the sweep finds what changes there",
+        limit("max_user_watches"),
+        limit("max_user_instances"),
+    )
 }
 
 impl Watches for Watcher {
@@ -185,6 +192,32 @@ impl Watches for Watcher {
                 self.watch_in(kind, paths);
             }
         }
+    }
+
+    fn forget(&mut self, directories: Vec<PathBuf>) {
+        for path in directories {
+            self.unwatched.remove(&path);
+            if let Some(shard) = self.watched.remove(&path) {
+                self.gone.insert(path, shard);
+            }
+        }
+    }
+
+    fn tidy(&mut self) -> Tidied {
+        let some: Vec<PathBuf> = self.gone.keys().take(TIDIED_AT_ONCE).cloned().collect();
+        let mut batches: HashMap<usize, Vec<PathBuf>> = HashMap::new();
+        for path in some {
+            if let Some(shard) = self.gone.remove(&path) {
+                batches.entry(shard).or_default().push(path);
+            }
+        }
+        for (number, batch) in batches {
+            if let Some(shard) = self.shards.get_mut(number) {
+                shard.load = shard.load.saturating_sub(batch.len());
+                shard.instance.unwatch(batch);
+            }
+        }
+        if self.gone.is_empty() { Tidied::All } else { Tidied::Some }
     }
 
     fn set_roots(&mut self, roots: &[Arc<Path>]) {
@@ -228,7 +261,7 @@ impl Pulse {
 }
 
 /// The thread that drains the hints, settles them and passes them on: no disk and no SQL here, or the queue fills.
-fn settle(hints: &Receiver<Hint>, lost: &AtomicBool, announcer: &Announcer) {
+fn settle(hints: &Receiver<Hint>, lost: &AtomicBool, facts: &WatchFacts, announcer: &Announcer) {
     let mut settle = Settle::default();
     loop {
         let first = match settle.next() {
@@ -252,6 +285,7 @@ fn settle(hints: &Receiver<Hint>, lost: &AtomicBool, announcer: &Announcer) {
             scope.merge(hint.into());
         }
         if lost.swap(false, Ordering::AcqRel) {
+            facts.overflows.fetch_add(1, Ordering::Relaxed);
             scope.merge(Scope::everything());
         }
         announcer.announce(scope);

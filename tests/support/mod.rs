@@ -9,7 +9,7 @@ use std::time::Duration;
 use meshd::agent::{AgentId, Moment, Reason};
 use meshd::clock::Clock;
 use meshd::decide::{Policy, ProblemKind, View};
-use meshd::disk::{Kept, Target, Watches};
+use meshd::disk::{Kept, Target, Tidied, Watches};
 use meshd::engine::{Engine, ReconcileResult, Setup};
 use meshd::registry::{AgentRegistry, Record};
 use meshd::scope::Scope;
@@ -43,6 +43,10 @@ struct NoWatches;
 
 impl Watches for NoWatches {
     fn watch(&mut self, _targets: &[Target]) {}
+    fn forget(&mut self, _directories: Vec<PathBuf>) {}
+    fn tidy(&mut self) -> Tidied {
+        Tidied::All
+    }
     fn set_roots(&mut self, _roots: &[Arc<Path>]) {}
 }
 
