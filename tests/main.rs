@@ -13,3 +13,4 @@ mod fixtures;
 mod registry;
 mod support;
 mod tidy;
+mod watching;

@@ -157,3 +157,68 @@ impl Instance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door(room: usize) -> (Door, crossbeam_channel::Receiver<Hint>) {
+        let (hints, receiver) = crossbeam_channel::bounded(room);
+        let door = Door {
+            hints,
+            lost: Arc::default(),
+            roots: Arc::new(RwLock::new(vec![Arc::from(Path::new("/r"))])),
+            canary: Arc::default(),
+            canary_path: Arc::from(Path::new("/state/canary")),
+        };
+        (door, receiver)
+    }
+
+    fn made(path: &str) -> Event {
+        Event::new(EventKind::Create(CreateKind::Folder)).add_path(path.into())
+    }
+
+    #[test]
+    fn a_full_channel_means_look_everywhere_and_blocks_nobody() {
+        let (door, hints) = door(1);
+        door.admit(Kind::Directory, Ok(made("/r/a")));
+        assert!(!door.lost.load(Ordering::Acquire));
+        door.admit(Kind::Directory, Ok(made("/r/b")));
+        assert!(door.lost.load(Ordering::Acquire));
+        assert_eq!(hints.try_iter().collect::<Vec<_>>(), [Hint::Below("/r/a".into())]);
+    }
+
+    #[test]
+    fn an_error_and_a_kernel_queue_that_ran_over_mean_look_everywhere() {
+        for event in [
+            Err(notify::Error::generic("broken")),
+            Ok(Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan)),
+        ] {
+            let (door, hints) = door(1);
+            door.admit(Kind::Dork, event);
+            assert_eq!(hints.try_recv(), Ok(Hint::Everything));
+            assert!(door.lost.load(Ordering::Acquire));
+        }
+    }
+
+    #[test]
+    fn files_that_are_no_manifest_wake_nobody() {
+        let (door, hints) = door(8);
+        let file = |kind, path: &str| Ok(Event::new(kind).add_path(path.into()));
+        door.admit(Kind::Directory, file(EventKind::Create(CreateKind::File), "/r/p/main.rs"));
+        door.admit(Kind::Directory, file(EventKind::Remove(RemoveKind::File), "/r/p/main.rs"));
+        door.admit(Kind::Dork, file(EventKind::Create(CreateKind::File), "/r/p/.dork/notes.md"));
+        door.admit(Kind::Directory, Ok(made("/r/p/node_modules")));
+        door.admit(Kind::Parent, Ok(made("/other")));
+        assert!(hints.is_empty());
+        door.admit(Kind::Parent, Ok(made("/r")));
+        assert_eq!(hints.try_recv(), Ok(Hint::Below("/r".into())));
+    }
+
+    #[test]
+    fn the_canary_is_heard_and_goes_no_further() {
+        let (door, hints) = door(1);
+        door.admit(Kind::Dork, Ok(made("/state/canary")));
+        assert!(door.canary.load(Ordering::Acquire) && hints.is_empty());
+    }
+}

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod identity;
+mod random;
 mod registry_faults;
 mod roots;
 mod sweeping;

@@ -1,0 +1,232 @@
+//! The watcher, the engine's thread and a real file system together: no sweep runs unless a test asks for one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use meshd::agent::AgentId;
+use meshd::clock::{Clock, SystemClock, monotonic};
+use meshd::decide::Policy;
+use meshd::disk::Kept;
+use meshd::engine::{Engine, MeshCore, ReconcileResult, Setup, Vitals};
+use meshd::registry::{AgentRegistry, Reader, Record};
+use meshd::scope::Scope;
+use meshd::scope::inbox::inbox;
+use meshd::telemetry::{Metrics, Telemetry};
+use meshd::watch::{WatchFacts, Watcher};
+use tempfile::TempDir;
+
+use crate::support::manifest;
+
+/// Far more than anything here takes: a test that waits for so long has failed.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A tree that is watched.
+struct Live {
+    dir: TempDir,
+    core: MeshCore,
+}
+
+struct Watching(Arc<WatchFacts>);
+
+impl Vitals for Watching {
+    fn beats(&self, _within: Duration) -> bool {
+        true
+    }
+    fn is_watching(&self) -> bool {
+        true
+    }
+    fn watched(&self) -> u64 {
+        self.0.watched.load(Ordering::Relaxed)
+    }
+    fn unwatched(&self) -> u64 {
+        self.0.unwatched.load(Ordering::Relaxed)
+    }
+    fn overflows(&self) -> u64 {
+        self.0.overflows.load(Ordering::Relaxed)
+    }
+    fn limit(&self) -> String {
+        String::new()
+    }
+}
+
+impl Live {
+    /// A root with one agent, `a` at `ns/a`, watched and swept once.
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        fs::create_dir_all(base.join("state")).unwrap();
+        let (announcer, inbox) = inbox();
+        let watcher = Watcher::start(announcer, &base.join("state")).unwrap();
+        let vitals = Arc::new(Watching(watcher.facts()));
+        let file = base.join("state/registry.db");
+        let setup = Setup {
+            registry: AgentRegistry::open(&file, &SystemClock::new().now()).unwrap().0,
+            registry_file: Some(file),
+            roots: vec![base.join("root")],
+            kept: Kept::default(),
+            policy: Policy::default(),
+            watches: Box::new(watcher),
+            clock: Box::new(SystemClock::new()),
+            telemetry: Telemetry { metrics: Arc::new(Metrics::new()) },
+        };
+        write(&base.join("root/ns/a"), &manifest("a", "an agent"));
+        let core = MeshCore::start(Engine::new(setup).unwrap(), inbox, vitals, None).unwrap();
+        let live = Self { dir, core };
+        assert_eq!(live.core.reconcile_on_startup().unwrap().discovered, 1);
+        live
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join(name)
+    }
+
+    fn record(&self, id: &str) -> Option<Record> {
+        let reader = Reader::open(&self.path("state/registry.db")).unwrap();
+        reader.get(&id.parse::<AgentId>().unwrap()).unwrap()
+    }
+
+    /// Waits until the registry says of an agent what it must.
+    #[track_caller]
+    fn until(&self, id: &str, what: &str, holds: impl Fn(Option<Record>) -> bool) {
+        let deadline = monotonic() + DEADLINE;
+        while !holds(self.record(id)) {
+            assert!(monotonic() < deadline, "{id} never was {what}: {:?}", self.record(id));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Writes a manifest and waits for its name to be in the registry.
+    #[track_caller]
+    fn edit(&self, project: &str, id: &str, name: &str) {
+        write(&self.path(project), &manifest(id, name));
+        let place = self.path(project);
+        self.until(id, &format!("called {name} at {project}"), |record| {
+            record.is_some_and(|record| {
+                record.columns.name == name && record.project() == place && record.unreachable.is_none()
+            })
+        });
+    }
+
+    #[track_caller]
+    fn nothing_left_to_do(&self) {
+        let result = self.core.reconcile(Scope::everything()).unwrap();
+        assert_eq!(ReconcileResult { problems: 0, ..result }, ReconcileResult::default());
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.core.stop();
+    }
+}
+
+fn write(project: &Path, content: &str) {
+    fs::create_dir_all(project.join(".dork")).unwrap();
+    fs::write(project.join(".dork/agent.json"), content).unwrap();
+}
+
+#[test]
+fn an_edit_a_new_project_and_a_deletion_reach_the_registry_without_a_sweep() {
+    let live = Live::start();
+    live.edit("root/ns/a", "a", "edited");
+    live.edit("root/new/deep/tree/b", "b", "new");
+    fs::remove_dir_all(live.path("root/ns/a")).unwrap();
+    live.until("a", "unreachable", |record| record.is_some_and(|record| record.unreachable.is_some()));
+    live.nothing_left_to_do();
+}
+
+#[test]
+fn a_project_that_was_moved_there_and_back_is_still_watched() {
+    let live = Live::start();
+    for round in 0..10 {
+        fs::rename(live.path("root/ns/a"), live.path("root/ns/b")).unwrap();
+        fs::rename(live.path("root/ns/b"), live.path("root/ns/a")).unwrap();
+        live.edit("root/ns/a", "a", &format!("round {round}"));
+        live.edit(&format!("root/ns/a/inner{round}"), &format!("inner{round}"), "new below");
+    }
+}
+
+#[test]
+fn a_moved_project_is_watched_where_it_is_now() {
+    let live = Live::start();
+    for round in 0..10 {
+        let (from, to) = (format!("root/ns{round}/a"), format!("root/ns{}/a", round + 1));
+        let from = if round == 0 { "root/ns/a".to_owned() } else { from };
+        fs::create_dir_all(live.path(&to).parent().unwrap()).unwrap();
+        fs::rename(live.path(&from), live.path(&to)).unwrap();
+        live.edit(&to, "a", &format!("round {round}"));
+    }
+}
+
+#[test]
+fn a_directory_that_is_deleted_and_made_anew_is_watched_again() {
+    let live = Live::start();
+    for round in 0..30 {
+        fs::remove_dir_all(live.path("root/ns")).unwrap();
+        live.edit("root/ns/a", "a", &format!("anew {round}"));
+        live.edit("root/ns/a", "a", &format!("edited {round}"));
+    }
+}
+
+#[test]
+fn a_dork_directory_that_is_replaced_is_watched_again() {
+    let live = Live::start();
+    for round in 0..10 {
+        fs::rename(live.path("root/ns/a/.dork"), live.path("root/ns/a/.aside")).unwrap();
+        live.edit("root/ns/a", "a", &format!("anew {round}"));
+        fs::remove_dir_all(live.path("root/ns/a/.dork")).unwrap();
+        fs::rename(live.path("root/ns/a/.aside"), live.path("root/ns/a/.dork")).unwrap();
+        live.edit("root/ns/a", "a", &format!("back {round}"));
+    }
+}
+
+#[test]
+fn a_root_that_goes_and_comes_back_is_watched_again() {
+    let live = Live::start();
+    for round in 0..5 {
+        fs::rename(live.path("root"), live.path("away")).unwrap();
+        live.until("a", "unreachable", |record| record.is_some_and(|record| record.unreachable.is_some()));
+        fs::rename(live.path("away"), live.path("root")).unwrap();
+        live.until("a", "back", |record| record.is_some_and(|record| record.unreachable.is_none()));
+        live.edit("root/ns/a", "a", &format!("round {round}"));
+    }
+}
+
+#[test]
+fn trees_that_are_made_as_fast_as_possible_are_all_found() {
+    let live = Live::start();
+    for number in 0..300 {
+        let project = live.path(&format!("root/new{}/x/p{number}", number % 7));
+        write(&project, &manifest(&format!("n{number}"), "new"));
+    }
+    for number in 0..300 {
+        live.until(&format!("n{number}"), "registered", |record| record.is_some());
+    }
+    live.nothing_left_to_do();
+    assert_eq!(live.core.facts().missed_events, 0);
+}
+
+#[test]
+fn periodic_sweeps_run_until_they_are_stopped() {
+    let live = Live::start();
+    let sweeps = || live.core.facts().last_sweep.map(|sweep| sweep.at_ms);
+    let first = sweeps();
+    live.core.start_periodic_reconciliation(Duration::from_millis(5));
+    let deadline = monotonic() + DEADLINE;
+    while sweeps() == first {
+        assert!(monotonic() < deadline, "no sweep came");
+    }
+    live.core.stop_periodic_reconciliation();
+    live.nothing_left_to_do();
+}
+
+#[test]
+fn a_request_outside_of_every_root_is_refused() {
+    let live = Live::start();
+    let error = live.core.reconcile(Scope::below(live.path("elsewhere"))).unwrap_err();
+    assert!(error.to_string().contains("not a configured scan root"), "{error}");
+    assert!(live.core.accept_root(live.path("elsewhere")).is_err());
+}
