@@ -75,9 +75,16 @@ fn take(world: &mut World, step: &Step) {
 
 /// What disk says: the content of every manifest, or that it is torn.
 fn on_disk(world: &World) -> BTreeMap<PathBuf, Option<serde_json::Value>> {
-    let places = PLACES.iter().map(|place| (world.path(place), world.manifest_of(place)));
-    let present = places.filter_map(|(place, file)| Some((place, fs::read(file).ok()?)));
-    present.map(|(place, bytes)| (place, serde_json::from_slice(&bytes).ok())).collect()
+    // A moved project takes along the one within it, so every directory is looked at.
+    let (mut found, mut open) = (BTreeMap::new(), vec![world.path("root")]);
+    while let Some(directory) = open.pop() {
+        if let Ok(bytes) = fs::read(directory.join(".dork/agent.json")) {
+            found.insert(directory.clone(), serde_json::from_slice(&bytes).ok());
+        }
+        let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        open.extend(entries.filter(|path| path.is_dir() && !path.ends_with(".dork")));
+    }
+    found
 }
 
 fn holds(world: &mut World) {
@@ -114,7 +121,8 @@ fn holds(world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    // More by hand: PROPTEST_CASES=20000.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happened_the_registry_settles_on_what_disk_says(steps in prop::collection::vec(step(), 1..40)) {
