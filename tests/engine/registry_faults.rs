@@ -55,3 +55,18 @@ fn a_damaged_registry_is_moved_aside_and_rebuilt() {
     world.restart();
     assert_eq!(world.sweep().discovered, 2);
 }
+
+#[test]
+fn a_registry_that_somebody_locked_is_written_once_it_is_free() {
+    let mut world = with_two_agents();
+    world.registry().set_busy_timeout(std::time::Duration::from_millis(20)).unwrap();
+    let other = rusqlite::Connection::open(world.registry_file()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    world.agent("root/ns/c", "c");
+    let everything = meshd::scope::Scope::everything();
+    let events = world.events();
+    assert!(matches!(world.engine().reconcile(&everything), Err(meshd::registry::RegistryError::Busy)));
+    assert_eq!((world.state("c"), world.events()), (None, events), "nothing half done");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(world.sweep().discovered, 1);
+}
