@@ -59,15 +59,17 @@ pub fn apply(plan: &Plan, reach: Reach, registry: &mut AgentRegistry, now: &Mome
 }
 
 /// What no file can rebuild is on disk before it counts: a lost grace clock would start anew, a lost root identity would
-/// let an empty mount point pass for the drive.
+/// let an empty mount point pass for the drive, and when an agent was last seen stands in no file.
 fn durability(plan: &Plan) -> Durability {
     let needs_sync = plan.actions.iter().any(|action| match action {
-        Action::SetRoot { .. } | Action::MarkUnreachable { .. } | Action::CarryClock { .. } => true,
+        Action::SetRoot { .. }
+        | Action::MarkUnreachable { .. }
+        | Action::MarkReachable { .. }
+        | Action::CarryClock { .. } => true,
         Action::Remove { .. }
         | Action::Relocate { .. }
         | Action::Upsert { .. }
         | Action::Sync { .. }
-        | Action::MarkReachable { .. }
         | Action::Raise(_)
         | Action::Restate(_)
         | Action::Clear(_) => false,

@@ -154,6 +154,8 @@ impl Watches for Unwatched {
 
     fn forget(&mut self, _directories: Vec<PathBuf>) {}
 
+    fn retry(&mut self) {}
+
     fn tidy(&mut self) -> Tidied {
         Tidied::All
     }

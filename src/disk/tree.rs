@@ -23,6 +23,8 @@ pub trait Watches: Send {
     fn watch(&mut self, targets: &[Target]);
     /// Takes note that directories are gone. Their watches may be taken off later, see [`tidy`](Self::tidy).
     fn forget(&mut self, directories: Vec<PathBuf>);
+    /// Tries again to watch what could not be watched.
+    fn retry(&mut self);
     /// Takes off some watches of directories that are gone: no more at once than takes a few milliseconds.
     fn tidy(&mut self) -> Tidied;
     /// Says which roots there are, so that the appearance of a root itself is noticed.
@@ -155,8 +157,11 @@ impl Tree {
         }
         let (mut again, mut fresh) = self.verify(below);
         if trust == Trust::Nothing && self.dirs.contains(below) {
-            walk.watches.watch(&[Target::Directory(below.to_owned())]);
-            again.insert(below.to_owned());
+            // All that is known below, too: notify drops those watches when it hears that a directory above was moved
+            // or deleted, even if it is back by then.
+            let known = self.dirs.below(below).map(|(path, _)| Target::Directory(path.to_path_buf()));
+            walk.watches.watch(&known.collect::<Vec<_>>());
+            again.extend(self.dirs.below(below).map(|(path, _)| path.to_path_buf()));
         }
         if !self.dirs.contains(below) && stat::directory(below).is_ok() {
             fresh.insert(below.to_owned());
@@ -218,8 +223,10 @@ impl Tree {
                 }
             }
         }
-        // What lay below a directory that is another one now was dropped with it, and is found again from there.
+        // What lay below a directory that is another one now, or a link, was dropped with it: it is found again from
+        // there, or not at all.
         again.retain(|path| self.dirs.contains(path));
+        others.retain(|path| *path == *self.root || path.parent().is_some_and(|parent| self.dirs.contains(parent)));
         (again, others)
     }
 

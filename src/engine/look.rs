@@ -21,12 +21,22 @@ impl Engine {
         for tree in self.trees.values_mut() {
             self.watches.forget(tree.take_gone());
         }
+        if scope.is_everything() {
+            self.watches.retry();
+        }
         let mut view = View {
             reach: if scope.is_everything() { Reach::Everything } else { Reach::Part },
             roots: self.view_roots(found),
             ..View::default()
         };
         let mut open = self.projects_in(&scope);
+        for (path, root) in &view.roots {
+            // Whether it is the root at all is told by its agents: all of them, or none would look like nothing to lose.
+            if root.known.is_some_and(|known| root.found != RootFound::Directory(known)) {
+                open.extend(self.memory.places(path).map(Path::to_path_buf));
+            }
+        }
+        let mut brought_in = HashSet::new();
         if scope.is_everything() {
             view.recorded = self.memory.all().map(|record| (record.id.clone(), record.clone())).collect();
         }
@@ -36,7 +46,7 @@ impl Engine {
             let sites = tree::in_parallel(&looked_at, |project| eyes.site(project, &view.roots));
             let places = looked_at.into_iter().zip(sites);
             for (project, site) in places {
-                self.bring_in(&project, &site, &mut view, &mut open);
+                self.bring_in(&project, &site, &mut view, &mut open, &mut brought_in);
                 view.sites.insert(project, site);
             }
             open.retain(|project| !view.sites.contains_key(project));
@@ -49,15 +59,20 @@ impl Engine {
     /// Finds out what is at the roots' paths. A root at which something else is than at the last look is looked at whole,
     /// however narrow the scope.
     fn look_at_roots(&mut self, scope: &mut Scope) -> BTreeMap<Arc<Path>, RootFound> {
-        let mut found = BTreeMap::new();
+        let (mut found, mut changed) = (BTreeMap::new(), false);
         for root in self.roots.clone() {
             let now = stat::root(&root);
             let before = self.found.insert(root.clone(), now.clone());
             if before.as_ref() != Some(&now) {
+                changed = true;
                 self.tree(&root).clear();
                 scope.merge(Scope::below(root.to_path_buf()));
             }
             found.insert(root, now);
+        }
+        if changed {
+            // The directories above may be others by now, too.
+            self.watches.set_roots(&self.roots);
         }
         found
     }
@@ -74,7 +89,8 @@ impl Engine {
             }
             for directory in scope.directories() {
                 if root.starts_with(directory) {
-                    tree.refresh(root, Trust::Nothing, walk);
+                    // Where a root is another directory than before, its tree was cleared already.
+                    tree.refresh(root, Trust::Times, walk);
                 } else if deepest(&roots, directory).as_ref() == Some(root) {
                     tree.refresh(directory, Trust::Nothing, walk);
                 }
@@ -119,7 +135,15 @@ impl Engine {
 
     /// What a look at one place brings in: the agent that is recorded there, the one whose manifest is there, those whose id
     /// was claimed there, and the other places that any of them is known at.
-    fn bring_in(&self, project: &Path, site: &Site, view: &mut View, open: &mut HashSet<PathBuf>) {
+    /// Each id is followed once: following it from each of its copies would cost their number squared.
+    fn bring_in(
+        &self,
+        project: &Path,
+        site: &Site,
+        view: &mut View,
+        open: &mut HashSet<PathBuf>,
+        brought_in: &mut HashSet<AgentId>,
+    ) {
         view.problems.extend(self.memory.problems(project).cloned());
         let carried = match &site.probe {
             Probe::Present(found) => Some(found.id()),
@@ -128,6 +152,9 @@ impl Engine {
         let recorded = self.memory.at(project).map(|record| &record.id);
         let claimed = self.memory.problems(project).filter_map(|problem| problem.id.as_ref());
         for id in carried.into_iter().chain(recorded).chain(claimed) {
+            if !brought_in.insert(id.clone()) {
+                continue;
+            }
             if let Some(record) = self.memory.get(id) {
                 view.recorded.entry(id.clone()).or_insert_with(|| record.clone());
                 open.insert(record.project.clone());

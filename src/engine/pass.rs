@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::memory::Memory;
 use super::result::ReconcileResult;
 use crate::agent::Moment;
 use crate::apply::{Outcome, apply};
 use crate::clock::Clock;
-use crate::decide::{Plan, Policy, Reach, RootFound, View, decide};
+use crate::decide::{Action, Plan, Policy, Reach, RootFound, View, decide};
 use crate::disk::{Kept, Tidied, Tree, Watches};
-use crate::registry::{AgentRegistry, Durability, Event, Opened, RegistryError};
+use crate::registry::{AgentRegistry, Durability, Event, Opened, Reader, RegistryError};
 use crate::scope::Scope;
 use crate::telemetry::Telemetry;
 
@@ -58,6 +58,8 @@ pub struct Engine {
     again: BTreeMap<PathBuf, i64>,
     /// The newest event that is forgotten already.
     pruned_to: u64,
+    /// The registry file's size and time when it was last found whole.
+    registry_times: Option<(u64, SystemTime)>,
 }
 
 /// What one pass came to.
@@ -69,6 +71,16 @@ pub struct Pass {
     pub outcome: Outcome,
     /// The pass in numbers.
     pub result: ReconcileResult,
+    /// Whether the registry had been edited or replaced since the pass before.
+    pub reloaded: bool,
+}
+
+impl Pass {
+    /// Whether what it found follows from the registry or from a root that came or went, and not from an event.
+    #[must_use]
+    pub fn explains_itself(&self) -> bool {
+        self.reloaded || self.outcome.applied.iter().any(|action| matches!(action, Action::SetRoot { .. }))
+    }
 }
 
 /// Fewer sightings than this are not worth a transaction: to read as many small files again costs less, and a steady state
@@ -105,6 +117,7 @@ impl Engine {
             doubts: HashMap::new(),
             again: BTreeMap::new(),
             pruned_to: 0,
+            registry_times: None,
         };
         engine.set_roots(&roots);
         Ok(engine)
@@ -121,9 +134,7 @@ impl Engine {
     /// # Errors
     /// The registry could not be written: nothing was done, and the scope should be looked at again.
     pub fn reconcile(&mut self, scope: &Scope) -> Result<Pass, RegistryError> {
-        if scope.is_everything() {
-            self.reload_if_touched()?;
-        }
+        let reloaded = scope.is_everything() && self.reload_if_touched()?;
         let now = self.clock.now();
         let view = self.look(scope, &now);
         let plan = decide(&view, &now, &self.policy);
@@ -134,7 +145,7 @@ impl Engine {
             self.prune_events()?;
         }
         let result = ReconcileResult::of(&outcome, self.memory.count_problems());
-        Ok(Pass { plan, outcome, result })
+        Ok(Pass { plan, outcome, result, reloaded })
     }
 
     /// Numbers an event that tells of no agent, and tells it.
@@ -303,14 +314,33 @@ impl Engine {
     }
 
     /// Notices a registry that was deleted, replaced or edited by somebody else.
-    fn reload_if_touched(&mut self) -> Result<(), RegistryError> {
+    fn reload_if_touched(&mut self) -> Result<bool, RegistryError> {
         let is_replaced = self.registry_file.as_ref().is_some_and(|file| !self.registry.is_same_file(file));
         if is_replaced {
             self.reopen()?;
+        } else if self.is_damaged() {
+            self.rebuild()?;
         } else if self.memory.is_outdated(&self.registry)? {
             self.memory = Memory::load(&self.registry)?;
+        } else {
+            return Ok(false);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether the file was damaged under a connection that has its pages in memory and does not notice. Looked at only
+    /// after the file changed: a checkpoint changes it too.
+    fn is_damaged(&mut self) -> bool {
+        let Some(file) = &self.registry_file else { return false };
+        let times = std::fs::metadata(file).ok().and_then(|metadata| Some((metadata.len(), metadata.modified().ok()?)));
+        if times == self.registry_times {
+            return false;
+        }
+        self.registry_times = times;
+        match Reader::open(file).and_then(|reader| reader.integrity()) {
+            Ok(findings) => !findings.is_empty(),
+            Err(error) => matches!(error, RegistryError::Corrupt(_)),
+        }
     }
 
     /// Opens the registry's file anew.

@@ -1,6 +1,6 @@
 //! The engine's thread: waits for announcements, requests and timers, and passes over what they name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -148,6 +148,8 @@ enum Occasion {
     Announced,
     /// The timer or a person: what such a pass finds was not announced.
     Asked,
+    /// A pass over the same scope failed.
+    Again,
 }
 
 /// A busy tree may never settle: whoever asked is answered after this at the latest.
@@ -256,7 +258,7 @@ impl Runner {
         scope.merge(self.engine.due());
         if let Some(retry) = self.retry.take_if(|retry| retry.due <= monotonic()) {
             scope.merge(retry.scope);
-            self.try_pass(scope, Occasion::Announced, since, retry.wait.saturating_mul(2).min(RETRY.1));
+            self.try_pass(scope, Occasion::Again, since, retry.wait.saturating_mul(2).min(RETRY.1));
         } else if !scope.is_nothing() {
             self.pass(scope, Occasion::Announced, since);
         }
@@ -296,7 +298,9 @@ impl Runner {
 
     fn passed(&mut self, scope: &Scope, occasion: Occasion, pass: &Pass, took: Duration, since: Option<Instant>) {
         let now = monotonic();
-        if self.registry_error(None).is_some() {
+        // A pass that had nothing to write says nothing about whether it could have.
+        let wrote = !pass.outcome.applied.is_empty() || occasion == Occasion::Again;
+        if wrote && self.registry_error(None).is_some() {
             tracing::info!("the registry can be written again");
         }
         for waiter in &mut self.waiters {
@@ -319,8 +323,10 @@ impl Runner {
         }
         if scope.is_everything() {
             let is_first = !self.shared.ready.load(Ordering::Acquire);
-            if occasion == Occasion::Asked && !is_first && self.shared.vitals.is_watching() {
-                let found = pass.outcome.applied.iter().filter_map(changed_place);
+            if occasion == Occasion::Asked && !is_first && self.shared.vitals.is_watching() && !pass.explains_itself() {
+                // What was announced and could not be written is no miss.
+                let waits = |place: &&Path| self.retry.as_ref().is_some_and(|retry| retry.scope.covers(place));
+                let found = pass.outcome.applied.iter().filter_map(changed_place).filter(|place| !waits(place));
                 self.suspects.add(found.map(PathBuf::from).collect(), now);
             }
             if let Some(sweeps) = &mut self.sweeps {

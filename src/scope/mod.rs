@@ -16,8 +16,8 @@ pub struct Scope {
     projects: BTreeSet<PathBuf>,
 }
 
-/// Above this many separate projects a scope is widened to what they lie below: a list that grows with a storm of
-/// events would be unbounded memory, and one look at the whole root is cheaper by then.
+/// Above this many separate places a scope is widened to everything: a list that grows with a storm of
+/// events would be unbounded memory, and one look at everything is cheaper by then.
 pub const MAX_PROJECTS: usize = 16_384;
 
 impl Scope {

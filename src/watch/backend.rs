@@ -14,7 +14,7 @@ use notify::{Config, ErrorKind, INotifyWatcher, PathOp, RecursiveMode, WatchPath
 use super::hint::{Hint, in_directory, in_dork};
 
 /// What kind of directory an instance watches: that decides what it listens for and what it lets through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Directories of the scan: entries that come and go.
     Directory,
@@ -63,7 +63,7 @@ impl Door {
         }
         match watched {
             Kind::Dork => in_dork(path),
-            Kind::Parent => self.is_root(path).then(|| Hint::Below(path.to_owned())),
+            Kind::Parent => self.is_above_a_root(path).then(|| Hint::Below(path.to_owned())),
             Kind::Directory => {
                 let concerns_a_file =
                     matches!(event, EventKind::Create(CreateKind::File) | EventKind::Remove(RemoveKind::File))
@@ -76,6 +76,10 @@ impl Door {
                 in_directory(path, self.is_root(path))
             }
         }
+    }
+
+    fn is_above_a_root(&self, path: &Path) -> bool {
+        self.roots.read().unwrap_or_else(PoisonError::into_inner).iter().any(|root| root.starts_with(path))
     }
 
     fn is_root(&self, path: &Path) -> bool {
@@ -94,8 +98,10 @@ pub struct Instance {
 pub enum Added {
     /// It is watched.
     Watched,
-    /// It is gone, or may not be looked at: not watched, and no fault of the watcher.
+    /// It is gone: not watched, and no fault of the watcher.
     NotThere,
+    /// It may not be looked at, or the system failed: to be tried again.
+    Refused,
     /// The system has no watch left.
     LimitReached,
 }
@@ -128,11 +134,22 @@ impl Instance {
         let mut failed = std::collections::HashMap::new();
         while let Err(error) = self.watcher.update_paths(ops) {
             let limit = matches!(error.source.kind, ErrorKind::MaxFilesWatch);
+            let is_gone = match &error.source.kind {
+                ErrorKind::PathNotFound => true,
+                ErrorKind::Io(error) => {
+                    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+                }
+                ErrorKind::Generic(_)
+                | ErrorKind::WatchNotFound
+                | ErrorKind::InvalidConfig(_)
+                | ErrorKind::MaxFilesWatch => false,
+            };
             match error.origin {
                 // What was to be taken off was off already.
                 Some(PathOp::Unwatch(_)) => {}
                 Some(PathOp::Watch(path, _)) => {
-                    failed.insert(path, if limit { Added::LimitReached } else { Added::NotThere });
+                    let why = if is_gone { Added::NotThere } else { Added::Refused };
+                    failed.insert(path, if limit { Added::LimitReached } else { why });
                 }
                 // The thread is gone: nothing of this is watched.
                 None => return vec![Added::LimitReached; directories.len()],

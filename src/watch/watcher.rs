@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -42,7 +43,9 @@ pub struct WatchFacts {
 pub struct Watcher {
     shards: Vec<Shard>,
     watched: HashMap<PathBuf, usize>,
-    unwatched: HashSet<PathBuf>,
+    unwatched: HashSet<(Kind, PathBuf)>,
+    /// Directories that may not be looked at, or at which the system failed.
+    refused: HashSet<(Kind, PathBuf)>,
     /// Directories that are gone, and the instance that may still have a watch for them: a directory that was moved away
     /// takes its watch along. They count for the instance's load until they are taken off.
     gone: HashMap<PathBuf, usize>,
@@ -66,7 +69,13 @@ impl Watcher {
     /// The system has no inotify instance left, or the state directory cannot be written.
     pub fn start(announcer: Announcer, state_dir: &Path) -> Result<Self, String> {
         let canary_path = state_dir.join("canary");
-        File::create(&canary_path).map_err(|error| format!("cannot write {}: {error}", canary_path.display()))?;
+        File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&canary_path)
+            .map_err(|error| format!("cannot write {}: {error}", canary_path.display()))?;
         let (hints, receiver) = bounded(MAX_HINTS);
         let door = Door {
             hints,
@@ -85,6 +94,7 @@ impl Watcher {
             shards: Vec::new(),
             watched: HashMap::new(),
             unwatched: HashSet::new(),
+            refused: HashSet::new(),
             gone: HashMap::new(),
             parents: None,
             door,
@@ -123,7 +133,7 @@ impl Watcher {
                     batches.entry(shard).or_default().push((path, renew));
                 }
                 None => {
-                    self.unwatched.insert(path);
+                    self.unwatched.insert((kind, path));
                 }
             }
         }
@@ -131,15 +141,19 @@ impl Watcher {
             let Some(shard) = self.shards.get_mut(number) else { continue };
             let added = shard.instance.watch(&batch);
             for ((path, _), added) in batch.into_iter().zip(added) {
+                let entry = (kind, path);
+                self.unwatched.remove(&entry);
+                self.refused.remove(&entry);
                 if added == Added::Watched {
-                    self.unwatched.remove(&path);
-                    self.watched.insert(path, number);
+                    self.watched.insert(entry.1, number);
                     continue;
                 }
                 shard.load = shard.load.saturating_sub(1);
-                self.watched.remove(&path);
-                if added == Added::LimitReached {
-                    self.unwatched.insert(path);
+                self.watched.remove(&entry.1);
+                match added {
+                    Added::LimitReached => drop(self.unwatched.insert(entry)),
+                    Added::Refused => drop(self.refused.insert(entry)),
+                    Added::NotThere | Added::Watched => {}
                 }
             }
         }
@@ -195,10 +209,28 @@ impl Watches for Watcher {
     }
 
     fn forget(&mut self, directories: Vec<PathBuf>) {
+        if directories.is_empty() {
+            return;
+        }
+        let gone: HashSet<&PathBuf> = directories.iter().collect();
+        self.unwatched.retain(|(_, path)| !gone.contains(path));
+        self.refused.retain(|(_, path)| !gone.contains(path));
         for path in directories {
-            self.unwatched.remove(&path);
             if let Some(shard) = self.watched.remove(&path) {
                 self.gone.insert(path, shard);
+            }
+        }
+        self.tell();
+    }
+
+    fn retry(&mut self) {
+        for kind in [Kind::Directory, Kind::Dork] {
+            let of_kind = |entries: &HashSet<(Kind, PathBuf)>| -> Vec<PathBuf> {
+                entries.iter().filter(|(of, _)| *of == kind).map(|(_, path)| path.clone()).collect()
+            };
+            let again = [of_kind(&self.unwatched), of_kind(&self.refused)].concat();
+            if !again.is_empty() {
+                self.watch_in(kind, again);
             }
         }
     }
@@ -222,7 +254,9 @@ impl Watches for Watcher {
 
     fn set_roots(&mut self, roots: &[Arc<Path>]) {
         *self.door.roots.write().unwrap_or_else(PoisonError::into_inner) = roots.to_vec();
-        let mut parents: Vec<&Path> = roots.iter().filter_map(|root| root.parent()).collect();
+        let is_there = |above: &&Path| above.is_dir();
+        // Of a root that is missing together with the directories above it, the next one above is watched.
+        let mut parents: Vec<&Path> = roots.iter().filter_map(|root| root.ancestors().skip(1).find(is_there)).collect();
         parents.sort_unstable();
         parents.dedup();
         self.parents = Instance::new(Kind::Parent, self.door.clone()).ok();

@@ -83,6 +83,26 @@ fn an_empty_directory_in_the_place_of_a_root_is_not_the_root() {
 }
 
 #[test]
+fn no_narrow_look_takes_another_directory_for_the_root() {
+    let mut world = with_two_agents();
+    world.rename("root", "elsewhere");
+    fs::create_dir(world.path("root")).unwrap();
+    world.sweep();
+    fs::create_dir(world.path("root/anything")).unwrap();
+    world.look_below("root/anything");
+    assert_eq!(root_state(&world, "root"), "offline");
+    world.agent("root/new", "new");
+    world.look_at("root/new");
+    world.look_below("root/new");
+    world.agent("root/clone", "a");
+    world.look_at("root/clone");
+    world.assert_unreachable("a", "root/ns/a", Reason::RootOffline);
+    assert_eq!(root_state(&world, "root"), "offline");
+    world.pass_time(DAY * 3);
+    assert_eq!(world.sweep().removed, 0);
+}
+
+#[test]
 fn a_clone_in_the_mount_point_of_an_unplugged_drive_brings_nothing_of_it_back() {
     let mut world = with_two_agents();
     world.rename("root", "drive");

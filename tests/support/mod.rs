@@ -44,6 +44,8 @@ struct NoWatches;
 impl Watches for NoWatches {
     fn watch(&mut self, _targets: &[Target]) {}
     fn forget(&mut self, _directories: Vec<PathBuf>) {}
+    fn retry(&mut self) {}
+
     fn tidy(&mut self) -> Tidied {
         Tidied::All
     }

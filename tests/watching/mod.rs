@@ -150,6 +150,31 @@ fn a_project_that_was_moved_there_and_back_is_still_watched() {
 }
 
 #[test]
+fn what_lies_below_a_directory_that_was_moved_there_and_back_is_still_watched() {
+    let live = Live::start();
+    live.edit("root/group/p", "p", "first");
+    for round in 0..20 {
+        fs::rename(live.path("root/group"), live.path("root/aside")).unwrap();
+        fs::rename(live.path("root/aside"), live.path("root/group")).unwrap();
+        // Until the notifications of the renames were acted on: what comes before that is found by their look.
+        std::thread::sleep(Duration::from_millis(60));
+        live.edit(&format!("root/group/p/new{round}"), &format!("new{round}"), "new");
+        live.edit("root/group/p", "p", &format!("round {round}"));
+    }
+}
+
+#[test]
+fn a_root_whose_parents_were_made_anew_is_noticed() {
+    let live = Live::start();
+    for round in 0..3 {
+        fs::rename(live.path("root"), live.path("away")).unwrap();
+        live.until("a", "unreachable", |record| record.is_some_and(|record| record.unreachable.is_some()));
+        fs::rename(live.path("away"), live.path("root")).unwrap();
+        live.edit("root/ns/a", "a", &format!("round {round}"));
+    }
+}
+
+#[test]
 fn a_moved_project_is_watched_where_it_is_now() {
     let live = Live::start();
     for round in 0..10 {
