@@ -39,6 +39,9 @@ pub struct Holder {
     pub pid: u32,
     /// What it is.
     pub what: What,
+    /// Where a daemon listens: for commands that were not told, such as those run by cron.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
 }
 
 /// What holds a lock, and for how long.
@@ -100,13 +103,18 @@ impl Lock {
             std::thread::sleep(TRY_AGAIN);
         }
         let mut lock = Self { file };
-        lock.say(what).map_err(|error| unusable(&path, error))?;
+        lock.say(what, None).map_err(|error| unusable(&path, error))?;
         Ok(lock)
     }
 
+    /// Says where this daemon listens.
+    pub fn say_socket(&mut self, socket: &Path) -> std::io::Result<()> {
+        self.say(What::Daemon, Some(socket.to_owned()))
+    }
+
     /// Writes into the file who holds it.
-    fn say(&mut self, what: What) -> std::io::Result<()> {
-        let holder = serde_json::to_vec(&Holder { pid: std::process::id(), what })?;
+    fn say(&mut self, what: What, socket: Option<PathBuf>) -> std::io::Result<()> {
+        let holder = serde_json::to_vec(&Holder { pid: std::process::id(), what, socket })?;
         self.file.rewind()?;
         self.file.set_len(0)?;
         self.file.write_all(&holder)
@@ -120,6 +128,12 @@ impl Drop for Lock {
     }
 }
 
+/// Where the daemon that holds the lock of `state_dir` says that it listens. It may have ended since.
+#[must_use]
+pub fn socket(state_dir: &Path) -> Option<PathBuf> {
+    holder(&mut File::open(state_dir.join(FILE)).ok()?)?.socket
+}
+
 fn holder(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.rewind().ok()?;
@@ -129,8 +143,8 @@ fn holder(file: &mut File) -> Option<Holder> {
 
 fn describe(holder: Option<&Holder>) -> String {
     match holder {
-        Some(Holder { pid, what: What::Daemon }) => format!("the daemon with pid {pid}"),
-        Some(Holder { pid, what: What::Command }) => format!("a command with pid {pid}"),
+        Some(Holder { pid, what: What::Daemon, .. }) => format!("the daemon with pid {pid}"),
+        Some(Holder { pid, what: What::Command, .. }) => format!("a command with pid {pid}"),
         None => "another process".to_owned(),
     }
 }
@@ -151,7 +165,18 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let _first = Lock::take(directory.path(), What::Daemon, Duration::ZERO).unwrap();
         let second = Lock::take(directory.path(), What::Daemon, Duration::from_hours(1));
-        assert_eq!(held_by(second), Some(Holder { pid: std::process::id(), what: What::Daemon }));
+        assert_eq!(held_by(second), Some(Holder { pid: std::process::id(), what: What::Daemon, socket: None }));
+    }
+
+    #[test]
+    fn a_daemon_says_where_it_listens() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(socket(directory.path()), None);
+        let mut lock = Lock::take(directory.path(), What::Daemon, Duration::ZERO).unwrap();
+        lock.say_socket(Path::new("/run/x.sock")).unwrap();
+        assert_eq!(socket(directory.path()), Some("/run/x.sock".into()));
+        drop(lock);
+        assert_eq!(socket(directory.path()), None);
     }
 
     #[test]

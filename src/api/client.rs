@@ -33,6 +33,7 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
+    state_dir: PathBuf,
 }
 
 /// Why there is no answer.
@@ -53,10 +54,11 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// The daemon that listens at `socket`, whether there is one or not.
+    /// The daemon that listens at `socket`, whether there is one or not; if nobody does, the one that writes the registry
+    /// in `state_dir`, wherever that says it listens.
     #[must_use]
-    pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+    pub fn new(socket: &Path, state_dir: &Path) -> Self {
+        Self { socket: socket.to_owned(), state_dir: state_dir.to_owned() }
     }
 
     /// What the daemon knows about itself.
@@ -97,7 +99,7 @@ impl Client {
     }
 
     async fn exchange(&self, method: Method, route: &str, body: Vec<u8>) -> Result<(StatusCode, Bytes), ClientError> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unconnected(&error))?;
+        let stream = self.connect().await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let request = Request::builder()
@@ -113,6 +115,16 @@ impl Client {
         let answer = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(broken)?;
         driving.abort();
         Ok((status, answer.to_bytes()))
+    }
+
+    async fn connect(&self) -> Result<UnixStream, ClientError> {
+        match UnixStream::connect(&self.socket).await.map_err(|error| self.unconnected(&error)) {
+            Err(ClientError::NoDaemon(socket)) => {
+                let said = crate::lock::socket(&self.state_dir).ok_or(ClientError::NoDaemon(socket))?;
+                UnixStream::connect(said).await.map_err(|error| self.unconnected(&error))
+            }
+            stream => stream,
+        }
     }
 
     fn unconnected(&self, error: &std::io::Error) -> ClientError {

@@ -153,7 +153,11 @@ mod tests {
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
         for path in [&path, &left, &file.join("x.sock"), &path.join("x".repeat(200))] {
-            assert!(matches!(Client::new(path).facts(), Err(ClientError::NoDaemon(_))), "{}", path.display());
+            assert!(
+                matches!(Client::new(path, directory.path()).facts(), Err(ClientError::NoDaemon(_))),
+                "{}",
+                path.display()
+            );
         }
     }
 }

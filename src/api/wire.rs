@@ -99,6 +99,10 @@ pub struct DaemonFacts {
     pub unwatched: u64,
     /// Why the registry cannot be written at the moment, if so.
     pub registry_error: Option<String>,
+    /// Milliseconds for which an unreachable agent is kept.
+    pub grace_period_ms: u64,
+    /// Milliseconds for which a contested id waits.
+    pub relocate_after_ms: u64,
 }
 
 /// The last pass over everything.
@@ -131,6 +135,8 @@ impl DaemonFacts {
             watches: facts.watches,
             unwatched: facts.unwatched,
             registry_error: facts.registry_error,
+            grace_period_ms: facts.grace_period_ms,
+            relocate_after_ms: facts.relocate_after_ms,
         }
     }
 }

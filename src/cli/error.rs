@@ -41,6 +41,9 @@ pub enum CliError {
     /// The daemon failed.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
+    /// There is nothing to look at.
+    #[error("no scan root is known: name one, `meshd reconcile ROOT`, or put `roots` into the configuration")]
+    NoRoots,
     /// There is no such agent.
     #[error("no agent is recorded as `{0}`")]
     NoSuchAgent(String),
@@ -53,7 +56,7 @@ impl CliError {
         match self {
             // Whoever read the answer has read enough: `meshd list | head -1`.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
-            Self::Config(_) => Exit::Configuration,
+            Self::Config(_) | Self::NoRoots => Exit::Configuration,
             Self::Registry(error) | Self::Daemon(DaemonError::Registry(error)) => of_registry(error),
             Self::Client(ClientError::NoDaemon(_)) => Exit::DaemonNeeded,
             Self::Lock(error) | Self::Daemon(DaemonError::Lock(error)) => of_lock(error),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Map, Value};
@@ -12,6 +13,7 @@ use super::wording::{duration, put_path};
 use super::{CliError, Context, Exit, Form};
 use crate::agent::moment::iso;
 use crate::agent::{Agent, Reason, Shown, Unreachable};
+use crate::api::client::Client;
 use crate::daemon::assemble;
 use crate::decide::{Found, Policy, Probe, ProjectDir};
 use crate::disk::{Kept, probe};
@@ -190,12 +192,15 @@ fn why_unreachable(reason: Reason) -> &'static str {
     }
 }
 
-/// What will happen by itself. The times are those of this command's configuration; a daemon that was given others goes
-/// by its own.
+/// What will happen by itself, by the times that the daemon goes by; by those of this command if none is running.
 fn timers(unreachable: &Unreachable, context: &Context) -> Vec<String> {
     let Policy { grace_period, relocate_after, .. } = context.settings.policy;
+    let daemon = Client::new(&context.settings.socket, &context.settings.state_dir).facts();
+    let (grace_period, relocate_after) = daemon.map_or((grace_period, relocate_after), |facts| {
+        (Duration::from_millis(facts.grace_period_ms), Duration::from_millis(facts.relocate_after_ms))
+    });
     let elapsed = unreachable.clock.elapsed(&context.now);
-    let left = |whole: std::time::Duration| duration(whole.saturating_sub(elapsed));
+    let left = |whole: Duration| duration(whole.saturating_sub(elapsed));
     let spent = format!("{} of the grace period of {} are spent", duration(elapsed), duration(grace_period));
     match unreachable.reason {
         Reason::RootOffline => vec![format!("{spent}; it stands still while the scan root is offline")],

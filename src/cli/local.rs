@@ -26,7 +26,7 @@ pub fn through_daemon_or_locked<T>(
     ask: impl Fn(&Client) -> Result<T, ClientError>,
     here: impl FnOnce(&Lock) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
-    let daemon = Client::new(&settings.socket);
+    let daemon = Client::new(&settings.socket, &settings.state_dir);
     let begun = monotonic();
     loop {
         match ask(&daemon) {
@@ -103,6 +103,10 @@ fn roots_and_scope(
         if !roots.iter().any(|known| root.starts_with(known)) {
             roots.push(root.clone());
         }
+    }
+    if roots.is_empty() {
+        // Perhaps the registry that remembered them was lost: to say that nothing changed would be wrong.
+        return Err(CliError::NoRoots);
     }
     // Who names every root means everything: only a pass over everything removes what is gone for long.
     if roots.iter().all(|root| named.iter().any(|named| root.starts_with(named))) || named.is_empty() {

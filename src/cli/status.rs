@@ -32,7 +32,7 @@ struct Report {
 }
 
 pub fn run(_: &Status, context: &mut Context) -> Result<Exit, CliError> {
-    let daemon = Client::new(&context.settings.socket).facts();
+    let daemon = Client::new(&context.settings.socket, &context.settings.state_dir).facts();
     let registry = match context.registry() {
         Ok(registry) => Some(registry),
         Err(CliError::NoRegistry(_)) => None,

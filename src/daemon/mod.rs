@@ -64,15 +64,15 @@ pub fn run(settings: Settings, resolve: Resolve<'_>, log: &Log) -> Result<(), Da
     result
 }
 
-async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, lock: Lock) -> Result<(), DaemonError> {
+async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, mut lock: Lock) -> Result<(), DaemonError> {
     let mut signals = Signals::listen()?;
     let telemetry = assemble::telemetry();
     let core = assemble::start_core(&settings, &telemetry)?;
     let socket = Socket::listen(&settings.socket, &lock)?;
+    lock.say_socket(&settings.socket)?;
     let metrics = telemetry.metrics.as_ref().clone();
     let serving = tokio::spawn(serve(socket, Api { core: core.clone(), metrics }));
     let mut starting = tokio::spawn(first_pass(core.clone()));
-    let feeding = tokio::spawn(watchdog::feed(core.clone()));
     let mut daemon = Daemon { settings, core, log, state: State::Starting };
     systemd::status("starting: looking at everything");
     loop {
@@ -85,7 +85,6 @@ async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, lock: Lock) -
         }
     }
     starting.abort();
-    feeding.abort();
     daemon.stop(serving, lock).await;
     Ok(())
 }
@@ -124,6 +123,8 @@ impl Daemon<'_> {
         self.core.start_periodic_reconciliation(self.settings.sweep_interval);
         self.record(EventName::DaemonStarted);
         systemd::ready(READY);
+        // Not before: the first look at a large, cold tree may take longer than the watchdog waits.
+        tokio::spawn(watchdog::feed(self.core.clone()));
     }
 
     /// Not waited for: a pass may be under way.

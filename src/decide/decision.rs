@@ -36,7 +36,7 @@ pub fn decide(view: &View, now: &Moment, policy: &Policy) -> Plan {
     actions.append(&mut draft.departures);
     actions.append(&mut draft.arrivals);
     actions.append(&mut draft.changes);
-    actions.extend(problems::changes(view, &draft.problems));
+    actions.extend(problems::changes(view, &roots, &draft.problems));
     Plan { actions, sightings: draft.sightings, look_again: draft.look_again }
 }
 

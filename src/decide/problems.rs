@@ -44,10 +44,15 @@ pub fn unreadable(
 }
 
 /// What is new against the problems that were known at the places looked at, and what is no more.
-pub fn changes(view: &View, problems: &BTreeSet<Problem>) -> Vec<Action> {
+/// What was known in a root that is offline stays so: nothing was looked at there.
+pub fn changes(view: &View, roots: &Roots, problems: &BTreeSet<Problem>) -> Vec<Action> {
     let standing: BTreeSet<(&Path, ProblemKind)> =
         problems.iter().map(|problem| (problem.project.as_path(), problem.kind)).collect();
-    let is_gone = |known: &&Problem| !standing.contains(&(known.project.as_path(), known.kind));
+    let is_unseen = |known: &Problem| {
+        let root = view.sites.get(&known.project).and_then(|site| site.root.as_ref());
+        root.is_some_and(|root| roots.is_offline(root))
+    };
+    let is_gone = |known: &&Problem| !standing.contains(&(known.project.as_path(), known.kind)) && !is_unseen(known);
     let cleared = view.problems.iter().filter(is_gone).cloned().map(Action::Clear);
     let known: BTreeSet<(&Path, ProblemKind)> =
         view.problems.iter().map(|problem| (problem.project.as_path(), problem.kind)).collect();

@@ -96,7 +96,7 @@ impl MeshCore {
         checkpoint: Option<Sender<()>>,
     ) -> std::io::Result<Self> {
         let (requests, receiver) = bounded(MAX_REQUESTS);
-        let facts = Arc::new(run::Shared::new(vitals));
+        let facts = Arc::new(run::Shared::new(vitals, engine.policy().clone()));
         let runner = run::Runner::new(engine, inbox, receiver, facts.clone(), checkpoint);
         std::thread::Builder::new().name("engine".to_owned()).spawn(move || runner.run())?;
         Ok(Self { requests, facts })

@@ -129,6 +129,12 @@ impl Engine {
         &self.registry
     }
 
+    /// The times that decisions go by.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// One pass over a scope.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::pass::{Engine, Pass};
 use super::schedule::{Suspects, Sweeps, changed_place};
 use super::{EngineError, ReconcileResult, Reply, Request, Until, named};
 use crate::clock::{Clock, SystemClock, monotonic};
+use crate::decide::Policy;
 use crate::disk::Tidied;
 use crate::registry::{Event, EventName, RegistryError};
 use crate::scope::Scope;
@@ -51,6 +52,10 @@ pub struct Facts {
     pub unwatched: u64,
     /// Why the registry cannot be written at the moment, if so.
     pub registry_error: Option<String>,
+    /// Milliseconds for which an unreachable agent is kept.
+    pub grace_period_ms: u64,
+    /// Milliseconds for which a contested id waits.
+    pub relocate_after_ms: u64,
 }
 
 /// One sweep.
@@ -73,11 +78,12 @@ pub struct Shared {
     missed_events: AtomicU64,
     last_sweep: Mutex<Option<SweepFacts>>,
     registry_error: Mutex<Option<String>>,
+    policy: Mutex<Policy>,
 }
 
 impl Shared {
     /// Nothing happened yet.
-    pub fn new(vitals: Arc<dyn Vitals>) -> Self {
+    pub fn new(vitals: Arc<dyn Vitals>, policy: Policy) -> Self {
         Self {
             ready: AtomicBool::new(false),
             vitals,
@@ -85,12 +91,17 @@ impl Shared {
             missed_events: AtomicU64::new(0),
             last_sweep: Mutex::new(None),
             registry_error: Mutex::new(None),
+            policy: Mutex::new(policy),
         }
     }
 
     /// Everything at this moment.
     pub fn read(&self) -> Facts {
+        let policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Facts {
+            grace_period_ms: ms(policy.grace_period),
+            relocate_after_ms: ms(policy.relocate_after),
             ready: self.ready.load(Ordering::Acquire),
             started_at_ms: self.started_at_ms,
             last_sweep: self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -226,6 +237,7 @@ impl Runner {
                 }
             }
             Request::Reconfigure { settings, reply } => {
+                *self.shared.policy.lock().unwrap_or_else(PoisonError::into_inner) = settings.policy.clone();
                 let done = self.engine.reconfigure(&settings.roots, settings.kept, settings.policy);
                 let _ = reply.send(done.map_err(|error| EngineError::Registry(error.to_string())));
                 self.pass(Scope::everything(), Occasion::Announced, None);

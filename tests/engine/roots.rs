@@ -83,6 +83,25 @@ fn an_empty_directory_in_the_place_of_a_root_is_not_the_root() {
 }
 
 #[test]
+fn a_problem_in_a_root_that_is_offline_is_told_once() {
+    let mut world = with_two_agents();
+    world.copy("root/ns/a", "root/ns/copy");
+    world.write("root/ns/bad", "{");
+    world.sweep_settled();
+    let told = |world: &World| world.events().iter().filter(|name| name.starts_with("manifest.")).count();
+    assert_eq!((world.problems().len(), told(&world)), (2, 2));
+    world.rename("root", "elsewhere");
+    world.sweep_settled();
+    assert_eq!(world.problems().len(), 2);
+    world.rename("elsewhere", "root");
+    world.sweep_settled();
+    assert_eq!((world.problems().len(), told(&world)), (2, 2));
+    world.delete("root/ns/copy");
+    world.sweep();
+    assert_eq!(world.problems().len(), 1);
+}
+
+#[test]
 fn no_narrow_look_takes_another_directory_for_the_root() {
     let mut world = with_two_agents();
     world.rename("root", "elsewhere");
