@@ -1,4 +1,4 @@
-//! Looking at disk: one project's manifest, or all the directories below a scan root.
+//! Looking at disk: one project's manifest, or all the directories below a scan root. And writing that manifest.
 //!
 //! Nothing in here follows a symbolic link, blocks on what a project put in its place, or reads more than a manifest may
 //! have. It answers in the types of [`crate::decide`], which owns what a look can find.
@@ -10,6 +10,7 @@ pub mod path_map;
 pub mod probe;
 pub mod stat;
 pub mod tree;
+pub mod write;
 
 pub use kept::Kept;
 pub use path_map::PathMap;

@@ -71,7 +71,7 @@ fn look(directory: &OwnedFd, project: &Path, scan_root: Option<Arc<Path>>) -> Pr
 }
 
 /// Reads at most one byte more than a manifest may have, however large the file is or becomes.
-fn read(file: OwnedFd, size: u64) -> std::io::Result<Vec<u8>> {
+pub(super) fn read(file: OwnedFd, size: u64) -> std::io::Result<Vec<u8>> {
     let limit = MAX_BYTES.saturating_add(1);
     let expected = usize::try_from(size).unwrap_or(limit).saturating_add(1).min(limit);
     let mut bytes = Vec::with_capacity(expected);
@@ -91,15 +91,19 @@ fn refused(what: &str, errno: Errno) -> Probe {
 }
 
 fn not_regular(kind: FileType) -> String {
-    let what = match kind {
+    format!("{MANIFEST} is {}, not a regular file", kind_of_file(kind))
+}
+
+/// What a file is, in words.
+pub(super) fn kind_of_file(kind: FileType) -> &'static str {
+    match kind {
         FileType::Directory => "a directory",
         FileType::Fifo => "a FIFO",
         FileType::Socket => "a socket",
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
         FileType::Symlink => "a symbolic link",
         FileType::RegularFile | FileType::Unknown => "of an unknown type",
-    };
-    format!("{MANIFEST} is {what}, not a regular file")
+    }
 }
 
 fn unreadable(why: &str) -> Probe {
