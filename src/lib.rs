@@ -13,11 +13,15 @@ pub mod decide;
 
 pub mod registry;
 
+pub mod relay;
+
 pub mod apply;
 
 pub mod telemetry;
 
 pub mod engine;
+
+pub mod registration;
 
 pub mod api;
 pub mod cli;

@@ -10,6 +10,7 @@
 mod decide;
 mod engine;
 mod fixtures;
+mod registration;
 mod registry;
 mod support;
 mod tidy;

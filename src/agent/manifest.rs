@@ -162,6 +162,26 @@ pub enum Runtime {
 }
 
 impl Runtime {
+    /// Every runtime.
+    pub const ALL: [Self; 16] = [
+        Self::ClaudeCode,
+        Self::Cursor,
+        Self::Codex,
+        Self::Opencode,
+        Self::Windsurf,
+        Self::Gemini,
+        Self::Cline,
+        Self::RooCode,
+        Self::Copilot,
+        Self::AmazonQ,
+        Self::Continue,
+        Self::Augment,
+        Self::JetbrainsAi,
+        Self::KiloCode,
+        Self::Trae,
+        Self::Other,
+    ];
+
     /// The runtime that is written like this.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -3,6 +3,7 @@
 //! Nothing in here does I/O or reads a clock, and nothing in here imports another room.
 
 pub mod columns;
+pub mod edit;
 pub mod id;
 pub mod manifest;
 pub mod moment;

@@ -19,12 +19,13 @@ use super::problem::Problem;
 use super::wire::{AcceptRoot, DaemonFacts, ReconcileRequest, WirePath};
 use crate::agent::Shown;
 use crate::engine::ReconcileResult;
+use crate::registration::StepError;
 
 /// How long the daemon may take to say something that it knows.
 const FACTS_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long it may take to reconcile: the server's own limit on one connection.
-const PASS_WITHIN: Duration = Duration::from_mins(15);
+pub(super) const PASS_WITHIN: Duration = Duration::from_mins(15);
 
 /// The largest answer that is taken in.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -48,6 +49,9 @@ pub enum ClientError {
     /// The daemon answered that it cannot.
     #[error("the daemon says: {}", Shown::text(.0))]
     Refused(String),
+    /// The daemon refused a step of a registration.
+    #[error(transparent)]
+    Step(#[from] StepError),
     /// The connection failed, or what came over it is no answer.
     #[error("talking with the daemon failed: {0}")]
     Broken(String),
@@ -78,7 +82,7 @@ impl Client {
         self.ask(Method::POST, "/api/mesh/roots/accept", Some(&request), PASS_WITHIN)
     }
 
-    fn ask<Q: Serialize, A: DeserializeOwned>(
+    pub(super) fn ask<Q: Serialize, A: DeserializeOwned>(
         &self,
         method: Method,
         route: &str,
@@ -94,8 +98,11 @@ impl Client {
         if status.is_success() {
             return serde_json::from_slice(&answer).map_err(broken);
         }
-        let problem = serde_json::from_slice::<Problem>(&answer);
-        Err(ClientError::Refused(problem.map_or_else(|_| status.to_string(), |problem| problem.detail)))
+        Err(match serde_json::from_slice::<Problem>(&answer) {
+            Ok(Problem { kind: Some(kind), detail, .. }) => StepError { kind, detail }.into(),
+            Ok(problem) => ClientError::Refused(problem.detail),
+            Err(_) => ClientError::Refused(status.to_string()),
+        })
     }
 
     async fn exchange(&self, method: Method, route: &str, body: Vec<u8>) -> Result<(StatusCode, Bytes), ClientError> {

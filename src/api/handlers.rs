@@ -9,9 +9,11 @@ use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use super::registration;
 use super::server::Api;
 use super::wire::{AcceptRoot, DaemonFacts, ReconcileRequest};
 use crate::engine::{EngineError, MeshCore, ReconcileResult};
+use crate::registration::StepError;
 use crate::scope::Scope;
 
 /// All routes.
@@ -23,6 +25,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/api/mesh/status", get(status))
         .route("/api/mesh/reconcile", post(reconcile))
         .route("/api/mesh/roots/accept", post(accept_root))
+        .merge(registration::routes())
         .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this route has another"))
         .fallback(async |uri: Uri| Problem::new(StatusCode::NOT_FOUND, format!("there is no {}", uri.path())))
         .with_state(api)
@@ -65,24 +68,23 @@ async fn accept_root(State(api): State<Api>, body: Bytes) -> Result<Json<Reconci
     ask(api.core, move |core| core.accept_root(root)).await
 }
 
-fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| bad_request(error.to_string()))
 }
 
 /// Asks the engine, which answers when its pass is done.
-async fn ask<T: Send + 'static>(
+pub(super) async fn ask<T: Send + 'static>(
     core: MeshCore,
     question: impl FnOnce(&MeshCore) -> Result<T, EngineError> + Send + 'static,
 ) -> Result<Json<T>, Problem> {
-    let failed = |detail: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail);
     match tokio::task::spawn_blocking(move || question(&core)).await {
         Ok(Ok(answer)) => Ok(Json(answer)),
         Ok(Err(error @ EngineError::NotUnderARoot(_))) => Err(bad_request(error.to_string())),
-        Ok(Err(error @ (EngineError::Stopped | EngineError::Registry(_)))) => Err(failed(error.to_string())),
-        Err(error) => Err(failed(error.to_string())),
+        Ok(Err(error)) => Err(StepError::from(error).into()),
+        Err(error) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }
 
-fn bad_request(detail: String) -> Problem {
+pub(super) fn bad_request(detail: String) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }

@@ -5,11 +5,14 @@
 //! it never: it asks the engine.
 
 pub mod client;
+mod client_registration;
 mod handlers;
 mod problem;
+mod registration;
 mod server;
 mod socket;
 mod wire;
+mod wire_registration;
 
 pub use server::{Api, serve};
 pub use socket::{Socket, SocketError};

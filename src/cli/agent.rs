@@ -12,6 +12,7 @@ use super::{CliError, Context};
 use crate::agent::moment::iso;
 use crate::agent::{AgentId, Moment, Shown};
 use crate::config::canonical;
+use crate::engine::Target;
 use crate::registry::{Reader, Record};
 
 /// Which agent.
@@ -42,6 +43,12 @@ impl Which {
     pub fn path(&self) -> std::path::PathBuf {
         let path = Path::new(&self.target);
         canonical(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+    }
+
+    /// The agent, for whoever changes it: an id that nobody has is none.
+    pub fn target(&self, registry: &Reader) -> Result<Target, CliError> {
+        let record = self.record(registry)?.ok_or_else(|| self.unknown())?;
+        Ok(record.columns.id.parse().map_or_else(|_| Target::Project(record.project()), Target::Agent))
     }
 
     /// That there is no such agent.

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use super::wording::put_path;
 use super::{CliError, Context, Exit, Form};
 use crate::agent::Shown;
-use crate::config::Settings;
-use crate::daemon::assemble::{self, Unwatched};
+
+use crate::daemon::assemble::{self, Scanned, Unwatched};
 use crate::decide::Probe;
 use crate::disk::tree::in_parallel;
 use crate::disk::{Tree, Trust, Walk, probe, stat};
@@ -27,13 +27,13 @@ struct Finding {
 
 pub fn run(_: &Check, context: &mut Context) -> Result<Exit, CliError> {
     let settings = &context.settings;
-    let roots = match (settings.roots.is_empty(), context.registry()) {
-        (false, _) => settings.roots.clone(),
-        (true, Ok(registry)) => assemble::roots(settings, &registry)?,
-        (true, Err(CliError::NoRegistry(_))) => Vec::new(),
-        (true, Err(error)) => return Err(error),
+    let scanned = match context.registry() {
+        Ok(registry) => assemble::scanned(settings, &registry, &[])?,
+        Err(CliError::NoRegistry(_)) => assemble::scanned_anew(settings),
+        Err(error) => return Err(error),
     };
-    let (manifests, findings) = check_manifests(settings, &roots);
+    let roots = &scanned.roots;
+    let (manifests, findings) = check_manifests(&scanned);
     let exit = if findings.is_empty() { Exit::Done } else { Exit::Failed };
     match context.form {
         Form::Json => {
@@ -71,9 +71,8 @@ impl Finding {
 }
 
 /// Looks at every manifest below the roots. Returns how many there are, and what is wrong.
-fn check_manifests(settings: &Settings, roots: &[PathBuf]) -> (u64, Vec<Finding>) {
-    let kept = assemble::kept(settings);
-    let roots: Vec<Arc<Path>> = roots.iter().map(|root| Arc::from(root.as_path())).collect();
+fn check_manifests(scanned: &Scanned) -> (u64, Vec<Finding>) {
+    let roots: Vec<Arc<Path>> = scanned.roots.iter().map(|root| Arc::from(root.as_path())).collect();
     let (mut manifests, mut findings) = (0_u64, Vec::new());
     for root in &roots {
         if let Err(error) = stat::directory(root) {
@@ -81,7 +80,7 @@ fn check_manifests(settings: &Settings, roots: &[PathBuf]) -> (u64, Vec<Finding>
             continue;
         }
         let mut tree = Tree::new(Arc::clone(root));
-        tree.refresh(root, Trust::Times, &mut Walk { kept: &kept, roots: &roots, watches: &mut Unwatched });
+        tree.refresh(root, Trust::Times, &mut Walk { kept: &scanned.kept, roots: &roots, watches: &mut Unwatched });
         let unlisted = tree.unlisted().into_iter();
         findings.extend(unlisted.map(|unlisted| Finding { path: unlisted.directory, why: unlisted.why }));
         let projects: Vec<&Path> = tree.projects(root).collect();

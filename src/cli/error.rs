@@ -1,13 +1,16 @@
 //! What can go wrong with a command, and which exit code that is.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use super::Exit;
+use crate::agent::Shown;
 use crate::api::client::ClientError;
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, StartError};
 use crate::lock::LockError;
+use crate::registration::RegistrationError;
 use crate::registry::RegistryError;
 use crate::telemetry::LogError;
 
@@ -44,6 +47,18 @@ pub enum CliError {
     /// There is nothing to look at.
     #[error("no scan root is known: name one, `meshd reconcile ROOT`, or put `roots` into the configuration")]
     NoRoots,
+    /// An agent was not registered, updated or unregistered.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// The engine cannot be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The command was not told what to do.
+    #[error("{0}")]
+    NothingToDo(&'static str),
+    /// The path is not denied.
+    #[error("{} is not denied itself: `meshd denied` lists what is", Shown::path(.0))]
+    NotDenied(PathBuf),
     /// There is no such agent.
     #[error("no agent is recorded as `{0}`")]
     NoSuchAgent(String),
@@ -57,7 +72,12 @@ impl CliError {
             // Whoever read the answer has read enough: `meshd list | head -1`.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
             Self::Config(_) | Self::NoRoots => Exit::Configuration,
-            Self::Registry(error) | Self::Daemon(DaemonError::Registry(error)) => of_registry(error),
+            Self::NothingToDo(_) => Exit::Usage,
+            Self::Registry(error)
+            | Self::Start(StartError::Registry(error))
+            | Self::Daemon(DaemonError::Registry(error) | DaemonError::Start(StartError::Registry(error))) => {
+                of_registry(error)
+            }
             Self::Client(ClientError::NoDaemon(_)) => Exit::DaemonNeeded,
             Self::Lock(error) | Self::Daemon(DaemonError::Lock(error)) => of_lock(error),
             Self::Output(_)
@@ -66,6 +86,9 @@ impl CliError {
             | Self::Client(_)
             | Self::Engine(_)
             | Self::Daemon(_)
+            | Self::Registration(_)
+            | Self::Start(_)
+            | Self::NotDenied(_)
             | Self::NoSuchAgent(_) => Exit::Failed,
         }
     }

@@ -14,7 +14,7 @@ use super::{CliError, Context, Exit, Form};
 use crate::agent::moment::iso;
 use crate::agent::{Agent, Reason, Shown, Unreachable};
 use crate::api::client::Client;
-use crate::daemon::assemble;
+use crate::daemon::assemble::{self, Scanned};
 use crate::decide::{Found, Policy, Probe, ProjectDir};
 use crate::disk::{Kept, probe};
 use crate::registry::{Reader, Record};
@@ -74,11 +74,11 @@ impl<'a> Case<'a> {
         project: &'a Path,
         context: &Context,
     ) -> Result<Self, CliError> {
-        let roots = assemble::roots(&context.settings, registry)?;
+        let Scanned { roots, kept } = assemble::scanned(&context.settings, registry, &[])?;
         let above = roots.into_iter().filter(|root| project.starts_with(root));
         let root: Option<Arc<Path>> = above.max_by_key(|root| root.components().count()).map(Arc::from);
         let denied = registry.denials()?.into_iter().find(|denied| project.starts_with(denied));
-        let (kept, probe) = (assemble::kept(&context.settings), probe(project, root.clone()).probe);
+        let probe = probe(project, root.clone()).probe;
         Ok(Self { registry, record, project, root, denied, kept, probe })
     }
 

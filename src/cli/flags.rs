@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::Form;
-use crate::config::{Exclude, Given, duration};
+use crate::config::{Exclude, Given, RelayKind, duration};
 use crate::telemetry::{Format, Level};
 
 /// What every command takes.
@@ -66,6 +66,9 @@ pub struct Pass {
     /// A further directory that is not entered: a name, or a path; may be given often
     #[arg(long, value_name = "GLOB", value_parser = glob)]
     exclude: Vec<String>,
+    /// Where agents reach each other [default: local]
+    #[arg(long, value_name = "RELAY", value_parser = relay())]
+    relay: Option<RelayKind>,
 }
 
 impl Pass {
@@ -77,6 +80,7 @@ impl Pass {
             relocate_after: self.relocate_after,
             max_depth: self.max_depth.map(usize::from),
             exclude,
+            relay: self.relay,
             ..Given::default()
         }
     }
@@ -89,6 +93,10 @@ impl Pass {
 
 fn glob(pattern: &str) -> Result<String, String> {
     Exclude::new(vec![pattern.to_owned()]).map(|_| pattern.to_owned())
+}
+
+fn relay() -> impl TypedValueParser<Value = RelayKind> {
+    PossibleValuesParser::new(RelayKind::NAMES).try_map(|name| name.parse())
 }
 
 fn level() -> impl TypedValueParser<Value = Level> {

@@ -1,17 +1,17 @@
 //! What a command does itself where no daemon is running, under the lock for as long as it needs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::CliError;
 use crate::api::client::{Client, ClientError};
-use crate::clock::{Clock, SystemClock, monotonic};
+use crate::clock::monotonic;
 use crate::config::Settings;
-use crate::daemon::assemble::{self, Unwatched};
+use crate::daemon::assemble::{self, Scanned, Unwatched};
 use crate::decide::Action;
-use crate::engine::{Engine, EngineError, ReconcileResult};
+use crate::engine::{Engine, MeshCore, ReconcileResult};
 use crate::lock::{Holder, Lock, LockError, What};
-use crate::registry::AgentRegistry;
+use crate::registry::{AgentRegistry, Reader};
 use crate::scope::Scope;
 
 /// How long a command waits for another one, and for a daemon that has the lock but does not listen yet.
@@ -20,21 +20,39 @@ const WAIT: Duration = Duration::from_secs(10);
 /// How often a daemon that does not listen yet is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Has the daemon do it, or does it under the lock if none is running.
-pub fn through_daemon_or_locked<T>(
+/// Has the daemon do it, or does it here if none is running: with an engine that watches nothing, under the lock.
+pub fn through_daemon_or_core<T>(
     settings: &Settings,
-    ask: impl Fn(&Client) -> Result<T, ClientError>,
-    here: impl FnOnce(&Lock) -> Result<T, CliError>,
+    ask: impl Fn(&Client) -> Result<T, CliError>,
+    here: impl Fn(&MeshCore) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    through_daemon_or_core_with(settings, &[], ask, here)
+}
+
+/// The same, where the scan roots that are `named` are remembered.
+fn through_daemon_or_core_with<T>(
+    settings: &Settings,
+    named: &[PathBuf],
+    ask: impl Fn(&Client) -> Result<T, CliError>,
+    here: impl Fn(&MeshCore) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
     let daemon = Client::new(&settings.socket, &settings.state_dir);
     let begun = monotonic();
     loop {
-        match ask(&daemon) {
+        // What follows may take more than one request: first of all, is anybody there?
+        match daemon.facts() {
             Err(ClientError::NoDaemon(_)) => {}
-            answer => return Ok(answer?),
+            Ok(_) => return ask(&daemon),
+            Err(error) => return Err(error.into()),
         }
         match Lock::take(&settings.state_dir, What::Command, WAIT) {
-            Ok(lock) => return here(&lock),
+            Ok(lock) => {
+                let core = assemble::core_for_command(settings, named)?;
+                let done = here(&core);
+                core.stop();
+                drop(lock);
+                return done;
+            }
             // It was started just now, or is just ending: either its socket is there soon, or its lock is free.
             Err(LockError::Held { holder: Some(Holder { what: What::Daemon, .. }), .. }) if begun.elapsed() < WAIT => {
                 std::thread::sleep(ASK_AGAIN);
@@ -45,30 +63,26 @@ pub fn through_daemon_or_locked<T>(
 }
 
 /// One pass over `named` and what is below them, over everything where there are none. Named roots that are new are
-/// remembered.
-pub fn reconcile(settings: &Settings, named: &[PathBuf], _witness: &Lock) -> Result<ReconcileResult, CliError> {
-    let (mut engine, scope) = engine(settings, named)?;
-    let result = engine.reconcile_until_settled(&scope)?;
-    engine.flush()?;
-    Ok(result)
-}
-
-/// Says that what is at `root` is meant, and makes one pass over everything.
-pub fn accept_root(settings: &Settings, root: &Path, _witness: &Lock) -> Result<ReconcileResult, CliError> {
-    let (mut engine, scope) = engine(settings, &[])?;
-    if !engine.accept_root(root) {
-        return Err(EngineError::NotUnderARoot(root.to_owned()).into());
-    }
-    let result = engine.reconcile_until_settled(&scope)?;
-    engine.flush()?;
-    Ok(result)
+/// remembered by a pass that is made here.
+pub fn reconcile(
+    settings: &Settings,
+    named: &[PathBuf],
+    ask: impl Fn(&Client) -> Result<ReconcileResult, ClientError>,
+) -> Result<ReconcileResult, CliError> {
+    let here = |core: &MeshCore| {
+        let registry = Reader::open(&settings.registry())?;
+        let scope = scope_of(&assemble::scanned(settings, &registry, named)?, named)?;
+        Ok(core.reconcile(scope)?)
+    };
+    through_daemon_or_core_with(settings, named, |daemon| Ok(ask(daemon)?), here)
 }
 
 /// What a pass would do: makes it on a copy of the registry in memory. It takes no lock, and nothing is changed or told.
 pub fn plan(settings: &Settings, named: &[PathBuf]) -> Result<Vec<Action>, CliError> {
     let registry = AgentRegistry::in_memory_copy(&settings.registry())?;
-    let (roots, scope) = roots_and_scope(settings, &registry, named)?;
-    let setup = assemble::setup(settings, registry, roots, None, Box::new(Unwatched), assemble::telemetry());
+    let scanned = assemble::scanned(settings, &registry, named)?;
+    let scope = scope_of(&scanned, named)?;
+    let setup = assemble::setup(settings, registry, scanned, None, Box::new(Unwatched), assemble::telemetry());
     tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || {
         let mut engine = Engine::new(setup)?;
         let mut actions = engine.reconcile(&scope)?.outcome.applied;
@@ -82,39 +96,21 @@ pub fn plan(settings: &Settings, named: &[PathBuf]) -> Result<Vec<Action>, CliEr
     })
 }
 
-fn engine(settings: &Settings, named: &[PathBuf]) -> Result<(Engine, Scope), CliError> {
-    let telemetry = assemble::telemetry();
-    let (registry, opened) = AgentRegistry::open(&settings.registry(), &SystemClock::new().now())?;
-    telemetry.registry_opened(&opened);
-    let (roots, scope) = roots_and_scope(settings, &registry, named)?;
-    let file = Some(settings.registry());
-    let engine = Engine::new(assemble::setup(settings, registry, roots, file, Box::new(Unwatched), telemetry))?;
-    Ok((engine, scope))
-}
-
-/// The configured roots with those that are named for the first time, and how much of them is to be looked at.
-fn roots_and_scope(
-    settings: &Settings,
-    registry: &AgentRegistry,
-    named: &[PathBuf],
-) -> Result<(Vec<PathBuf>, Scope), CliError> {
-    let mut roots = assemble::roots(settings, registry)?;
-    for root in named {
-        if !roots.iter().any(|known| root.starts_with(known)) {
-            roots.push(root.clone());
-        }
-    }
-    if roots.is_empty() {
+/// How much of the scan roots is to be looked at where these are named.
+fn scope_of(scanned: &Scanned, named: &[PathBuf]) -> Result<Scope, CliError> {
+    if scanned.roots.is_empty() {
         // Perhaps the registry that remembered them was lost: to say that nothing changed would be wrong.
         return Err(CliError::NoRoots);
     }
     // Who names every root means everything: only a pass over everything removes what is gone for long.
-    if roots.iter().all(|root| named.iter().any(|named| root.starts_with(named))) || named.is_empty() {
-        return Ok((roots, Scope::everything()));
+    let is_alone = |root: &PathBuf| scanned.kept.alone().any(|alone| alone == root);
+    let is_named = |root: &PathBuf| named.iter().any(|named| root.starts_with(named));
+    if named.is_empty() || scanned.roots.iter().all(|root| is_alone(root) || is_named(root)) {
+        return Ok(Scope::everything());
     }
     let mut scope = Scope::nothing();
     for root in named {
         scope.merge(Scope::below(root.clone()));
     }
-    Ok((roots, scope))
+    Ok(scope)
 }

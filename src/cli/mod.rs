@@ -21,6 +21,14 @@ mod roots;
 mod run;
 mod show;
 mod status;
+mod deny;
+mod fields;
+mod heartbeat;
+mod register;
+mod relocate;
+mod sync;
+mod unregister;
+mod update;
 mod wording;
 
 use clap::{Parser, Subcommand};
@@ -60,6 +68,15 @@ enum Command {
     Reconcile(reconcile::Reconcile),
     Roots(roots::Roots),
     Events(events::Events),
+    Register(Box<register::Register>),
+    Update(Box<update::Update>),
+    Unregister(unregister::Unregister),
+    Sync(sync::Sync),
+    Deny(deny::Deny),
+    Allow(deny::Allow),
+    Denied(deny::Denied),
+    Relocate(relocate::Relocate),
+    Heartbeat(heartbeat::Heartbeat),
     Check(check::Check),
     Completions(completions::Completions),
     Man(man::Man),
@@ -97,6 +114,15 @@ impl Cli {
             Command::Reconcile(command) => self.answer(command.given(), |context| reconcile::run(command, context)),
             Command::Roots(command) => self.answer(Given::default(), |context| roots::run(command, context)),
             Command::Events(command) => self.answer(Given::default(), |context| events::run(command, context)),
+            Command::Register(command) => self.answer(Given::default(), |context| register::run(command, context)),
+            Command::Update(command) => self.answer(Given::default(), |context| update::run(command, context)),
+            Command::Unregister(command) => self.answer(Given::default(), |context| unregister::run(command, context)),
+            Command::Sync(command) => self.answer(Given::default(), |context| sync::run(command, context)),
+            Command::Deny(command) => self.answer(Given::default(), |context| deny::deny(command, context)),
+            Command::Allow(command) => self.answer(Given::default(), |context| deny::allow(command, context)),
+            Command::Denied(command) => self.answer(Given::default(), |context| deny::denied(command, context)),
+            Command::Relocate(command) => self.answer(Given::default(), |context| relocate::run(command, context)),
+            Command::Heartbeat(command) => self.answer(Given::default(), |context| heartbeat::run(command, context)),
             Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
             Command::Completions(command) => completions::run(command, &mut Out::new()),
             Command::Man(_) => man::run(&mut Out::new()),

@@ -45,7 +45,7 @@ pub fn run(command: &Reconcile, context: &mut Context) -> Result<Exit, CliError>
         }
         result
     };
-    let result = local::through_daemon_or_locked(settings, ask, |lock| local::reconcile(settings, &roots, lock))?;
+    let result = local::reconcile(settings, &roots, ask)?;
     print(&result, context)
 }
 

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
+use super::register::absolute;
 use super::wording::{count, put_path};
 use super::{CliError, Context, Exit, Form, local, reconcile};
 use crate::agent::{Moment, Shown};
-use crate::config::canonical;
 use crate::decide::RootState;
 use crate::registry::{Filter, Reader, RootRow};
 
@@ -50,12 +50,11 @@ fn list(context: &mut Context) -> Result<Exit, CliError> {
 }
 
 fn accept(root: &std::path::Path, context: &mut Context) -> Result<Exit, CliError> {
-    let root = canonical(&std::path::absolute(root).unwrap_or_else(|_| root.to_owned()));
-    let settings = &context.settings;
-    let result = local::through_daemon_or_locked(
-        settings,
-        |daemon| daemon.accept_root(&root),
-        |lock| local::accept_root(settings, &root, lock),
+    let root = absolute(root);
+    let result = local::through_daemon_or_core(
+        &context.settings,
+        |daemon| Ok(daemon.accept_root(&root)?),
+        |core| Ok(core.accept_root(root.clone())?),
     )?;
     reconcile::print(&result, context)
 }

@@ -26,6 +26,7 @@ pub(super) fn given(read: &dyn Fn(&str) -> Option<OsString>) -> Result<Given, Co
         watch: parsed("MESHD_WATCH", text, |watch| {
             watch.parse().map_err(|_| format!("`{watch}` is neither true nor false"))
         })?,
+        relay: parsed("MESHD_RELAY", text, str::parse)?,
     })
 }
 

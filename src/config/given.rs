@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Exclude, value};
+use super::{Exclude, RelayKind, value};
 use crate::telemetry::{Format, Level};
 
 /// What one layer gives; `None` is what it does not. Its serde form is the configuration file.
@@ -48,6 +48,9 @@ pub struct Given {
     /// Whether changes are watched for.
     #[serde(default)]
     pub watch: Option<bool>,
+    /// Which relay agents are made known to.
+    #[serde(default)]
+    pub relay: Option<RelayKind>,
 }
 
 impl Given {
@@ -67,6 +70,7 @@ impl Given {
             log_level: self.log_level.or(below.log_level),
             log_format: self.log_format.or(below.log_format),
             watch: self.watch.or(below.watch),
+            relay: self.relay.or(below.relay),
         }
     }
 }

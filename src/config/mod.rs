@@ -9,6 +9,7 @@ mod exclude;
 mod file;
 mod given;
 mod paths;
+mod relay;
 mod value;
 
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ pub use error::ConfigError;
 pub use exclude::Exclude;
 pub use given::Given;
 pub use paths::canonical;
+pub use relay::RelayKind;
 pub use value::{duration, interval};
 
 use crate::decide::Policy;
@@ -58,6 +60,8 @@ pub struct Settings {
     pub log_format: Option<Format>,
     /// Whether changes are watched for, or only found by the sweep.
     pub watch: bool,
+    /// Which relay agents are made known to.
+    pub relay: RelayKind,
     /// The configuration file that was read, if there is one.
     pub file: Option<PathBuf>,
 }
@@ -98,6 +102,7 @@ impl Settings {
             log_level: given.log_level,
             log_format: given.log_format,
             watch: given.watch.unwrap_or(true),
+            relay: given.relay.unwrap_or_default(),
             file,
         })
     }

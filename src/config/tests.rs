@@ -164,5 +164,5 @@ fn the_example_configuration_is_valid_and_says_the_defaults() {
     let default = resolved(Given::default(), &[], "").unwrap();
     assert_eq!(full.policy, default.policy);
     assert_eq!((full.sweep_interval, full.max_depth), (default.sweep_interval, default.max_depth));
-    assert_eq!((full.log_level, full.watch), (Some(Level::Info), default.watch));
+    assert_eq!((full.log_level, full.watch, full.relay), (Some(Level::Info), default.watch, default.relay));
 }

@@ -9,10 +9,11 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::DaemonError;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Settings;
+use crate::config::{RelayKind, Settings};
 use crate::disk::{Kept, Target, Tidied, Watches};
-use crate::engine::{Engine, MeshCore, Setup, Vitals};
-use crate::registry::{AgentRegistry, Checkpointer, Reader, RegistryError};
+use crate::engine::{Engine, MeshCore, Setup, StartError, Vitals};
+use crate::registry::{AgentRegistry, Checkpointer, Reader, RegistryError, RootRow};
+use crate::relay::Relay;
 use crate::scope::inbox::{Announcer, inbox};
 use crate::telemetry::{Metrics, Telemetry};
 use crate::watch::watcher::Pulse;
@@ -28,19 +29,44 @@ pub fn telemetry() -> Telemetry {
     Telemetry { metrics: Arc::new(Metrics::new()) }
 }
 
-/// Which directories belong to a scan.
-#[must_use]
-pub fn kept(settings: &Settings) -> Kept {
-    Kept::new(settings.max_depth, settings.exclude.globs().clone())
+/// The scan roots, and which directories below them belong to a scan.
+#[derive(Debug, Clone)]
+pub struct Scanned {
+    /// Every scan root.
+    pub roots: Vec<PathBuf>,
+    /// Which directories are kept; it knows which of the roots are single projects.
+    pub kept: Kept,
 }
 
-/// The configured scan roots: those of the settings, or where these have none, those that the registry remembers.
-pub fn roots(settings: &Settings, registry: &Reader) -> Result<Vec<PathBuf>, RegistryError> {
-    if !settings.roots.is_empty() {
-        return Ok(settings.roots.clone());
+/// What is scanned: the roots of the settings, or where these have none, those that the registry remembers; and the
+/// projects that were registered outside of every root, as far as they still are.
+pub fn scanned(settings: &Settings, registry: &Reader, named: &[PathBuf]) -> Result<Scanned, RegistryError> {
+    Ok(with_known(settings, registry.roots()?, named))
+}
+
+/// What is scanned where there is no registry yet.
+#[must_use]
+pub fn scanned_anew(settings: &Settings) -> Scanned {
+    with_known(settings, Vec::new(), &[])
+}
+
+fn with_known(settings: &Settings, known: Vec<RootRow>, named: &[PathBuf]) -> Scanned {
+    let mut roots = settings.roots.clone();
+    if roots.is_empty() {
+        roots.extend(known.iter().filter(|root| root.configured && !root.alone).map(|root| root.path.clone()));
     }
-    let remembered = registry.roots()?.into_iter().filter(|root| root.configured);
-    Ok(remembered.map(|root| root.path).collect())
+    for root in named {
+        if !roots.iter().any(|known| root.starts_with(known)) {
+            roots.push(root.clone());
+        }
+    }
+    let mut kept = Kept::new(settings.max_depth, settings.exclude.globs().clone());
+    let is_outside = |project: &PathBuf| !roots.iter().any(|root| kept.reaches(root, project));
+    let alone: Vec<PathBuf> =
+        known.into_iter().filter(|root| root.alone).map(|root| root.path).filter(is_outside).collect();
+    kept.set_alone(alone.clone());
+    roots.extend(alone);
+    Scanned { roots, kept }
 }
 
 /// What an engine works with.
@@ -48,7 +74,7 @@ pub fn roots(settings: &Settings, registry: &Reader) -> Result<Vec<PathBuf>, Reg
 pub fn setup(
     settings: &Settings,
     registry: AgentRegistry,
-    roots: Vec<PathBuf>,
+    scanned: Scanned,
     registry_file: Option<PathBuf>,
     watches: Box<dyn Watches>,
     telemetry: Telemetry,
@@ -56,8 +82,8 @@ pub fn setup(
     Setup {
         registry,
         registry_file,
-        roots,
-        kept: kept(settings),
+        roots: scanned.roots,
+        kept: scanned.kept,
         policy: settings.policy.clone(),
         watches,
         clock: Box::new(SystemClock::new()),
@@ -68,17 +94,40 @@ pub fn setup(
 /// Starts the engine with its watcher and its checkpoints.
 pub(super) fn start_core(settings: &Settings, telemetry: &Telemetry) -> Result<MeshCore, DaemonError> {
     let file = settings.registry();
-    let (registry, opened) = AgentRegistry::open(&file, &SystemClock::new().now())?;
-    telemetry.registry_opened(&opened);
-    let roots = roots(settings, &registry)?;
-    if roots.is_empty() {
+    let registry = open(&file, telemetry)?;
+    let scanned = scanned(settings, &registry, &[])?;
+    if scanned.roots.is_empty() {
         tracing::warn!("there is no scan root: name one, `meshd run ROOT` or `roots` in the configuration");
     }
     let (announcer, inbox) = inbox();
     let (watches, vitals) = watcher(settings, announcer);
-    let setup = setup(settings, registry, roots, Some(file.clone()), watches, telemetry.clone());
+    let setup = setup(settings, registry, scanned, Some(file.clone()), watches, telemetry.clone());
     let checkpoints = checkpoints(file)?;
-    Ok(MeshCore::start(Engine::new(setup)?, inbox, vitals, Some(checkpoints))?)
+    Ok(MeshCore::start(Engine::new(setup)?, inbox, vitals, Some(checkpoints), relay(settings))?)
+}
+
+/// Starts an engine that watches nothing: for a command that does a daemon's work once. Roots that are `named` and new are
+/// remembered.
+pub fn core_for_command(settings: &Settings, named: &[PathBuf]) -> Result<MeshCore, StartError> {
+    let (file, telemetry) = (settings.registry(), telemetry());
+    let registry = open(&file, &telemetry)?;
+    let scanned = scanned(settings, &registry, named)?;
+    let (_, inbox) = inbox();
+    let setup = setup(settings, registry, scanned, Some(file), Box::new(Unwatched), telemetry);
+    MeshCore::start(Engine::new(setup)?, inbox, Arc::new(Unwatched), None, relay(settings))
+}
+
+fn open(file: &Path, telemetry: &Telemetry) -> Result<AgentRegistry, RegistryError> {
+    let (registry, opened) = AgentRegistry::open(file, &SystemClock::new().now())?;
+    telemetry.registry_opened(&opened);
+    Ok(registry)
+}
+
+/// The relay that agents are made known to.
+fn relay(settings: &Settings) -> Option<Arc<dyn Relay>> {
+    match settings.relay {
+        RelayKind::None | RelayKind::Local => None,
+    }
 }
 
 /// The watcher, or nobody where watching was not asked for or is not possible: then the sweep finds everything.

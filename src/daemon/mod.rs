@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::agent::Shown;
 use crate::api::{Api, Socket, SocketError, serve};
 use crate::config::Settings;
-use crate::engine::{MeshCore, Reconfigure};
+use crate::engine::{MeshCore, Reconfigure, StartError};
 use crate::lock::{Lock, LockError, What};
 use crate::registry::{Event, EventName, Reader, RegistryError};
 use crate::systemd;
@@ -43,6 +43,9 @@ pub enum DaemonError {
     /// The registry cannot be opened.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The engine cannot be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// There is no control socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -148,9 +151,9 @@ impl Daemon<'_> {
     fn change(&mut self, settings: Settings) {
         let before = &self.settings;
         if (&settings.state_dir, &settings.socket) != (&before.state_dir, &before.socket)
-            || (settings.watch, settings.log_format) != (before.watch, before.log_format)
+            || (settings.watch, settings.log_format, settings.relay) != (before.watch, before.log_format, before.relay)
         {
-            tracing::warn!("state_dir, socket, watch and log_format only change when the daemon is started again");
+            tracing::warn!("state_dir, socket, watch, relay and log_format only change when the daemon is started again");
         }
         self.log.set_level(settings.log_level.unwrap_or(Level::Info));
         if self.state == State::Ready && settings.sweep_interval != before.sweep_interval {
@@ -160,6 +163,7 @@ impl Daemon<'_> {
             state_dir: before.state_dir.clone(),
             socket: before.socket.clone(),
             watch: before.watch,
+            relay: before.relay,
             log_format: before.log_format,
             ..settings
         };
@@ -204,7 +208,7 @@ impl Daemon<'_> {
 
 fn reconfigure(core: &MeshCore, settings: &Settings) -> Result<(), String> {
     let registry = Reader::open(&settings.registry()).map_err(|error| error.to_string())?;
-    let roots = assemble::roots(settings, &registry).map_err(|error| error.to_string())?;
-    let (kept, policy) = (assemble::kept(settings), settings.policy.clone());
-    core.reconfigure(Reconfigure { roots, kept, policy }).map_err(|error| error.to_string())
+    let scanned = assemble::scanned(settings, &registry, &[]).map_err(|error| error.to_string())?;
+    let policy = settings.policy.clone();
+    core.reconfigure(Reconfigure { roots: scanned.roots, kept: scanned.kept, policy }).map_err(|error| error.to_string())
 }

@@ -54,7 +54,7 @@ impl<'a> Claims<'a> {
         for (project, site) in &view.sites {
             let Probe::Present(Found::Read(agent, observation)) = &site.probe else { continue };
             let at_home = view.recorded.get(agent.id()).is_some_and(|record| record.project == *project);
-            if site.denied || site.root.is_none() || at_home {
+            if site.denied || site.held || site.root.is_none() || at_home {
                 continue;
             }
             by_id.entry(agent.id()).or_default().push(Claim { project, site, agent, observation: *observation });

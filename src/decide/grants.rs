@@ -21,7 +21,7 @@ impl<'a> Grants<'a> {
         let mut by_id = BTreeMap::new();
         for (id, home) in homes.iter() {
             let Some(record) = view.recorded.get(id) else { continue };
-            if let Some(claim) = leaves_for(record, home, view.reach, now, policy, claims) {
+            if let Some(claim) = leaves_for(record, home, view, now, policy, claims) {
                 by_id.insert(id.clone(), claim);
             }
         }
@@ -51,20 +51,22 @@ impl<'a> Grants<'a> {
 fn leaves_for<'a>(
     record: &Recorded,
     home: &Home,
-    reach: Reach,
+    view: &View,
     now: &Moment,
     policy: &Policy,
     claims: &'a Claims<'a>,
 ) -> Option<&'a Claim<'a>> {
     let is_home_moved = |claim: &&Claim| record.home.is_some() && claim.site.identity == record.home;
     let moved = claims.grantable(&record.id).find(is_home_moved);
-    let best = moved.or_else(|| claims.grantable(&record.id).next());
+    let accepted = view.accepted.get(&record.id);
+    let meant = claims.grantable(&record.id).find(|claim| accepted.is_some_and(|path| path == claim.project));
+    let best = meant.or(moved).or_else(|| claims.grantable(&record.id).next());
     match home {
         Home::CarriesOther { .. } | Home::Absent { dir: ProjectDir::Gone, .. } => best,
         Home::Absent { dir: ProjectDir::There, .. } if waited(record, now) >= policy.relocate_after => best,
-        Home::Absent { dir: ProjectDir::There, .. } => moved,
+        Home::Absent { dir: ProjectDir::There, .. } => meant.or(moved),
         // Only a pass over everything removes; a claim elsewhere keeps the agent alive there.
-        Home::Denied => best.filter(|_| reach == Reach::Everything),
+        Home::Denied => best.filter(|_| view.reach == Reach::Everything),
         Home::Holds(_) | Home::Unknown | Home::Offline | Home::OutOfScope => None,
     }
 }

@@ -54,6 +54,9 @@ impl<'a> Homes<'a> {
 }
 
 fn home<'a>(record: &Recorded, site: &'a Site, roots: &Roots) -> Home<'a> {
+    if site.held {
+        return Home::Unknown;
+    }
     let Some(root) = site.root.as_deref() else { return Home::OutOfScope };
     if site.denied {
         return Home::Denied;

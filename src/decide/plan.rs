@@ -100,6 +100,21 @@ pub enum Action {
     Clear(Problem),
 }
 
+impl Action {
+    /// The agent whose record it changes; none for what changes no record.
+    #[must_use]
+    pub fn agent(&self) -> Option<&AgentId> {
+        match self {
+            Self::Remove { id, .. }
+            | Self::MarkUnreachable { id, .. }
+            | Self::CarryClock { id, .. }
+            | Self::MarkReachable { id, .. } => Some(id),
+            Self::Relocate { agent, .. } | Self::Upsert { agent, .. } | Self::Sync { agent, .. } => Some(agent.id()),
+            Self::SetRoot { .. } | Self::Raise(_) | Self::Restate(_) | Self::Clear(_) => None,
+        }
+    }
+}
+
 /// Why a record is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemoveCause {

@@ -24,7 +24,7 @@ pub fn unreadable(
         .collect();
     for (project, site) in &view.sites {
         let Probe::Unreadable(unreadable) = &site.probe else { continue };
-        if site.denied || site.root.as_ref().is_none_or(|root| roots.is_offline(root)) {
+        if site.denied || site.held || site.root.as_ref().is_none_or(|root| roots.is_offline(root)) {
             continue;
         }
         let known = known.contains(project.as_path());
@@ -44,13 +44,14 @@ pub fn unreadable(
 }
 
 /// What is new against the problems that were known at the places looked at, and what is no more.
-/// What was known in a root that is offline stays so: nothing was looked at there.
+/// What was known in a root that is offline, or where somebody is just registering, stays so: nothing was decided there.
 pub fn changes(view: &View, roots: &Roots, problems: &BTreeSet<Problem>) -> Vec<Action> {
     let standing: BTreeSet<(&Path, ProblemKind)> =
         problems.iter().map(|problem| (problem.project.as_path(), problem.kind)).collect();
     let is_unseen = |known: &Problem| {
-        let root = view.sites.get(&known.project).and_then(|site| site.root.as_ref());
-        root.is_some_and(|root| roots.is_offline(root))
+        view.sites
+            .get(&known.project)
+            .is_some_and(|site| site.held || site.root.as_ref().is_some_and(|root| roots.is_offline(root)))
     };
     let is_gone = |known: &&Problem| !standing.contains(&(known.project.as_path(), known.kind)) && !is_unseen(known);
     let cleared = view.problems.iter().filter(is_gone).cloned().map(Action::Clear);

@@ -24,6 +24,8 @@ pub struct View {
     pub sites: HashMap<PathBuf, Site>,
     /// The known problems at these projects; all of them if the pass looked at everything.
     pub problems: BTreeSet<Problem>,
+    /// The claims of which a person just said that they win, should the id's home have let it go.
+    pub accepted: BTreeMap<AgentId, PathBuf>,
 }
 
 /// How much of the world a view holds.
@@ -43,6 +45,8 @@ pub struct Site {
     pub root: Option<Arc<Path>>,
     /// Whether a person denied this path or one above it.
     pub denied: bool,
+    /// Whether somebody is just registering or unregistering here: until that is over nothing is decided about it.
+    pub held: bool,
     /// What became of its manifest.
     pub probe: Probe,
     /// Which directory the project is, where there is one.

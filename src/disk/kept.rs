@@ -1,8 +1,9 @@
 //! Which directories belong to a scan: the one rule that the walk, the watches and the scope of a record go by.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
 
@@ -40,11 +41,12 @@ const BACKUP: &[u8] = b".dorkos-bak-";
 pub struct Kept {
     max_depth: usize,
     excluded: GlobSet,
+    alone: BTreeSet<PathBuf>,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { max_depth: MAX_DEPTH, excluded: GlobSet::empty() }
+        Self::new(MAX_DEPTH, GlobSet::empty())
     }
 }
 
@@ -52,13 +54,23 @@ impl Kept {
     /// The rule with a depth and with further excluded paths.
     #[must_use]
     pub fn new(max_depth: usize, excluded: GlobSet) -> Self {
-        Self { max_depth, excluded }
+        Self { max_depth, excluded, alone: BTreeSet::new() }
+    }
+
+    /// Says which roots are single projects: nothing below them belongs to a scan.
+    pub fn set_alone(&mut self, roots: impl IntoIterator<Item = PathBuf>) {
+        self.alone = roots.into_iter().collect();
+    }
+
+    /// The roots that are single projects.
+    pub fn alone(&self) -> impl Iterator<Item = &Path> {
+        self.alone.iter().map(PathBuf::as_path)
     }
 
     /// Whether directories may be looked for `depth` directories below a root.
     #[must_use]
-    pub fn keeps_depth(&self, depth: usize) -> bool {
-        depth <= self.max_depth
+    pub fn keeps_depth(&self, root: &Path, depth: usize) -> bool {
+        depth == 0 || (depth <= self.max_depth && !self.alone.contains(root))
     }
 
     /// Whether the directory at `path` is entered, going by its own name and the excluded paths.
@@ -73,7 +85,7 @@ impl Kept {
     pub fn reaches(&self, root: &Path, path: &Path) -> bool {
         let Ok(below) = path.strip_prefix(root) else { return false };
         let depth = below.components().count();
-        self.keeps_depth(depth) && path.ancestors().take(depth).all(|directory| self.keeps(directory))
+        self.keeps_depth(root, depth) && path.ancestors().take(depth).all(|directory| self.keeps(directory))
     }
 }
 

@@ -272,7 +272,7 @@ impl Tree {
 
     fn collect_fresh(&self, path: &Path, listing: &Listing, walk: &Walk, fresh: &mut BTreeSet<PathBuf>) {
         let depth = path.strip_prefix(&self.root).map_or(0, |below| below.components().count());
-        if !walk.kept.keeps_depth(depth.saturating_add(1)) {
+        if !walk.kept.keeps_depth(&self.root, depth.saturating_add(1)) {
             return;
         }
         for name in &listing.children {

@@ -27,6 +27,7 @@ impl Engine {
         let mut view = View {
             reach: if scope.is_everything() { Reach::Everything } else { Reach::Part },
             roots: self.view_roots(found),
+            accepted: std::mem::take(&mut self.accepted_claims),
             ..View::default()
         };
         let mut open = self.projects_in(&scope);
@@ -42,7 +43,13 @@ impl Engine {
         }
         while !open.is_empty() {
             let looked_at: Vec<PathBuf> = std::mem::take(&mut open).into_iter().collect();
-            let eyes = Eyes { roots: &self.roots, kept: &self.kept, memory: &self.memory, trees: &self.trees };
+            let eyes = Eyes {
+                roots: &self.roots,
+                kept: &self.kept,
+                memory: &self.memory,
+                trees: &self.trees,
+                holds: &self.holds,
+            };
             let sites = tree::in_parallel(&looked_at, |project| eyes.site(project, &view.roots));
             let places = looked_at.into_iter().zip(sites);
             for (project, site) in places {

@@ -3,7 +3,7 @@
 //! The engine is the only writer, so its memory is the registry, until somebody else edits the file: a sweep notices that
 //! and loads it anew.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct Memory {
     problems: PathMap<BTreeSet<Problem>>,
     claimed_at: HashMap<AgentId, BTreeSet<PathBuf>>,
     roots: BTreeMap<PathBuf, (Option<DirIdentity>, Option<RootState>)>,
-    denials: Vec<PathBuf>,
+    denials: HashSet<PathBuf>,
     data_version: i64,
     /// Sightings that are not written yet.
     unwritten: HashMap<AgentId, Sighting>,
@@ -39,7 +39,7 @@ impl Memory {
         for root in registry.roots()? {
             memory.roots.insert(root.path, (root.identity, root.state));
         }
-        memory.denials = registry.denials()?;
+        memory.denials = registry.denials()?.into_iter().collect();
         Ok(memory)
     }
 
@@ -90,9 +90,25 @@ impl Memory {
         self.roots.get(root).cloned().unwrap_or_default()
     }
 
-    /// Whether a person denied a path or one above it.
-    pub fn is_denied(&self, path: &Path) -> bool {
-        self.denials.iter().any(|denied| path.starts_with(denied))
+    /// The path at or above this one that a person denied.
+    pub fn denied<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+        if self.denials.is_empty() {
+            return None;
+        }
+        path.ancestors().find(|above| self.denials.contains(*above))
+    }
+
+    /// Takes the denials as they are now.
+    pub fn set_denials(&mut self, denials: Vec<PathBuf>) {
+        self.denials = denials.into_iter().collect();
+    }
+
+    /// Takes one agent's record as it is now: `None` if it has none.
+    pub fn take(&mut self, id: &AgentId, record: Option<Recorded>) {
+        self.forget(id);
+        if let Some(record) = record {
+            self.insert(record);
+        }
     }
 
     /// Remembers what was done to the registry.

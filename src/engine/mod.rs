@@ -2,9 +2,15 @@
 //!
 //! All requests go through one channel and end in the same pass, which serialises everything and removes every race.
 
+mod asked;
+mod holds;
 mod look;
 mod memory;
 mod pass;
+mod refusal;
+mod registering;
+mod relaying;
+mod requests;
 mod result;
 mod run;
 mod schedule;
@@ -19,13 +25,20 @@ use crossbeam_channel::{Sender, bounded};
 
 use crate::decide::Policy;
 use crate::disk::Kept;
-use crate::registry::Event;
+use crate::registry::{Event, RegistryError};
+use crate::relay::{Desk, Limits, Relay, Report};
 use crate::scope::Scope;
 use crate::scope::inbox::Inbox;
 
+pub use asked::Verdict;
+pub use holds::Token;
 pub use pass::{Engine, Pass, Setup};
+pub use refusal::Refusal;
+pub use registering::{Begun, Denying, Intent, Outside, Target};
+pub use requests::Strictness;
 pub use result::ReconcileResult;
 pub use run::{Facts, SweepFacts, Vitals};
+use run::Runner;
 
 /// Asks the engine. Cheap to clone.
 #[derive(Clone)]
@@ -35,7 +48,7 @@ pub struct MeshCore {
 }
 
 /// Why a request came to nothing.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum EngineError {
     /// The engine has stopped.
     #[error("the engine has stopped")]
@@ -43,9 +56,23 @@ pub enum EngineError {
     /// The registry could not be read or written; the engine tries again by itself.
     #[error("registry: {0}")]
     Registry(String),
+    /// It was asked for something that cannot be granted.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// No such scan root is configured.
     #[error("{} is not a configured scan root, nor under one", crate::agent::Shown::path(.0))]
     NotUnderARoot(PathBuf),
+}
+
+/// The engine cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system refuses a thread.
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
+    /// The registry cannot be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
 }
 
 /// Settings that can change while the engine runs.
@@ -59,16 +86,19 @@ pub struct Reconfigure {
     pub policy: Policy,
 }
 
+impl From<RegistryError> for EngineError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error.to_string())
+    }
+}
+
 type Reply<T> = Sender<Result<T, EngineError>>;
 
 /// What can be asked of the engine.
 enum Request {
-    Reconcile { scope: Scope, until: Until, reply: Reply<ReconcileResult> },
-    AcceptRoot { root: PathBuf, reply: Reply<ReconcileResult> },
-    Reconfigure { settings: Box<Reconfigure>, reply: Reply<()> },
-    Periodic { interval: Option<Duration> },
-    Record { event: Box<Event>, reply: Reply<()> },
-    Ping { reply: Reply<()> },
+    /// Something to do on its thread, which answers for itself.
+    Work(Box<dyn FnOnce(&mut Runner) + Send>),
+    /// To end.
     Stop { reply: Reply<()> },
 }
 
@@ -88,15 +118,24 @@ impl MeshCore {
     /// Starts the engine's thread.
     ///
     /// # Errors
-    /// The thread cannot be started.
+    /// A thread cannot be started, or the registry cannot be read.
     pub fn start(
-        engine: Engine,
+        mut engine: Engine,
         inbox: Inbox,
         vitals: Arc<dyn Vitals>,
         checkpoint: Option<Sender<()>>,
-    ) -> std::io::Result<Self> {
+        relay: Option<Arc<dyn Relay>>,
+    ) -> Result<Self, StartError> {
         let (requests, receiver) = bounded(MAX_REQUESTS);
         let facts = Arc::new(run::Shared::new(vitals, engine.policy().clone()));
+        if let Some(relay) = relay {
+            let to_engine = requests.clone();
+            let report = move |report: Report| {
+                // The engine never waits for the relay's thread, so this one may wait for the engine.
+                let _ = to_engine.send(Request::Work(Box::new(move |runner| runner.hear_relay(&report))));
+            };
+            engine.set_relay(Desk::start(relay, Limits::default(), report)?)?;
+        }
         let runner = run::Runner::new(engine, inbox, receiver, facts.clone(), checkpoint);
         std::thread::Builder::new().name("engine".to_owned()).spawn(move || runner.run())?;
         Ok(Self { requests, facts })
@@ -104,13 +143,13 @@ impl MeshCore {
 
     /// Reconciles a scope, and waits until what it found has settled.
     pub fn reconcile(&self, scope: Scope) -> Result<ReconcileResult, EngineError> {
-        self.ask(|reply| Request::Reconcile { scope, until: Until::Settled, reply })
+        self.ask(|runner, reply| runner.reconcile(scope, Until::Settled, reply))
     }
 
     /// The first pass over everything. From then on the daemon is ready.
     pub fn reconcile_on_startup(&self) -> Result<ReconcileResult, EngineError> {
         let scope = Scope::everything();
-        let result = self.ask(|reply| Request::Reconcile { scope, until: Until::Passed, reply })?;
+        let result = self.ask(|runner, reply| runner.reconcile(scope, Until::Passed, reply))?;
         self.facts.ready.store(true, Ordering::Release);
         Ok(result)
     }
@@ -118,35 +157,41 @@ impl MeshCore {
     /// Sweeps everything every `interval` ± 10 %, one sweep at a time, and seldom enough that sweeping takes at most 2 % of
     /// the time.
     pub fn start_periodic_reconciliation(&self, interval: Duration) {
-        let _ = self.requests.send(Request::Periodic { interval: Some(interval) });
+        self.tell(move |runner| runner.sweep_every(Some(interval)));
     }
 
     /// Sweeps no more by itself.
     pub fn stop_periodic_reconciliation(&self) {
-        let _ = self.requests.send(Request::Periodic { interval: None });
+        self.tell(|runner| runner.sweep_every(None));
     }
 
     /// Takes a person's word that what is at a scan root's path is the root, and passes over it.
     pub fn accept_root(&self, root: PathBuf) -> Result<ReconcileResult, EngineError> {
-        self.ask(|reply| Request::AcceptRoot { root, reply })
+        self.ask(|runner, reply| runner.accept_root(root, reply))
     }
 
     /// Takes other settings, and passes over everything.
     pub fn reconfigure(&self, settings: Reconfigure) -> Result<(), EngineError> {
-        self.ask(|reply| Request::Reconfigure { settings: Box::new(settings), reply })
+        self.answer(|runner| runner.reconfigure(settings))
     }
 
     /// Numbers an event that tells of no agent, and tells it.
     pub fn record(&self, event: Event) {
-        let _ = self.ask(|reply| Request::Record { event: Box::new(event), reply });
+        let _ = self.answer(move |runner| {
+            runner.engine.record(&event);
+            Ok(())
+        });
     }
 
     /// Whether the engine and the watcher both answer in time.
     #[must_use]
     pub fn is_alive(&self, within: Duration) -> bool {
         let (reply, answer) = bounded(1);
-        let asked = self.requests.send_timeout(Request::Ping { reply }, within).is_ok();
-        asked && matches!(answer.recv_timeout(within), Ok(Ok(()))) && self.facts.vitals.beats(within)
+        let ping = Request::Work(Box::new(move |_| {
+            let _ = reply.send(());
+        }));
+        let asked = self.requests.send_timeout(ping, within).is_ok();
+        asked && answer.recv_timeout(within).is_ok() && self.facts.vitals.beats(within)
     }
 
     /// What the engine says about itself.
@@ -157,13 +202,36 @@ impl MeshCore {
 
     /// Ends the pass that is under way and stops.
     pub fn stop(&self) {
-        let _ = self.ask(|reply| Request::Stop { reply });
+        let (reply, answer) = bounded(1);
+        if self.requests.send(Request::Stop { reply }).is_ok() {
+            let _ = answer.recv();
+        }
     }
 
-    fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, EngineError> {
+    /// Has something done on the engine's thread.
+    fn tell(&self, work: impl FnOnce(&mut Runner) + Send + 'static) {
+        // A stopped engine does nothing any more, and nobody waits for it here.
+        let _ = self.requests.send(Request::Work(Box::new(work)));
+    }
+
+    /// Has something done on the engine's thread that answers once, perhaps later.
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Runner, Reply<T>) + Send + 'static,
+    ) -> Result<T, EngineError> {
         let (reply, answer) = bounded(1);
-        self.requests.send(request(reply)).map_err(|_| EngineError::Stopped)?;
+        self.tell(move |runner| work(runner, reply));
         answer.recv().unwrap_or(Err(EngineError::Stopped))
+    }
+
+    /// Has something done on the engine's thread that answers at once.
+    fn answer<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Runner) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        self.ask(|runner, reply| {
+            let _ = reply.send(work(runner));
+        })
     }
 }
 

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::holds::{Holds, Undo};
 use super::memory::Memory;
 use super::result::ReconcileResult;
-use crate::agent::Moment;
+use crate::agent::{AgentId, Moment};
 use crate::apply::{Outcome, apply};
 use crate::clock::Clock;
 use crate::decide::{Action, Plan, Policy, Reach, RootFound, View, decide};
 use crate::disk::{Kept, Tidied, Tree, Watches};
 use crate::registry::{AgentRegistry, Durability, Event, Opened, Reader, RegistryError};
+use crate::relay::Desk;
 use crate::scope::Scope;
 use crate::telemetry::Telemetry;
 
@@ -52,6 +54,12 @@ pub struct Engine {
     pub(super) found: HashMap<Arc<Path>, RootFound>,
     /// Roots of which a person just said that what is there is meant.
     pub(super) accepted: BTreeSet<Arc<Path>>,
+    /// Claims of which a person just said that they win.
+    pub(super) accepted_claims: BTreeMap<AgentId, PathBuf>,
+    /// Projects at which somebody is just registering or unregistering.
+    pub(super) holds: Holds,
+    /// Who brings the relay about; none where there is none.
+    pub(super) relay: Option<Desk>,
     /// Since when, on the boot clock, a finding that may pass by itself has been so.
     pub(super) doubts: HashMap<PathBuf, i64>,
     /// When, on the boot clock, to look again.
@@ -114,12 +122,18 @@ impl Engine {
             trees: BTreeMap::new(),
             found: HashMap::new(),
             accepted: BTreeSet::new(),
+            accepted_claims: BTreeMap::new(),
+            holds: Holds::new(std::process::id()),
+            relay: None,
             doubts: HashMap::new(),
             again: BTreeMap::new(),
             pruned_to: 0,
             registry_times: None,
         };
         engine.set_roots(&roots);
+        if engine.registry_file.is_some() {
+            engine.clear_up_all()?;
+        }
         Ok(engine)
     }
 
@@ -140,14 +154,34 @@ impl Engine {
     /// # Errors
     /// The registry could not be written: nothing was done, and the scope should be looked at again.
     pub fn reconcile(&mut self, scope: &Scope) -> Result<Pass, RegistryError> {
+        self.reconcile_by(scope, &self.policy.clone(), None)
+    }
+
+    /// One pass that goes by other times, and may be taken back: `undo` remembers everybody whom it changes.
+    pub(super) fn reconcile_by(
+        &mut self,
+        scope: &Scope,
+        policy: &Policy,
+        undo: Option<&mut Undo>,
+    ) -> Result<Pass, RegistryError> {
         let reloaded = scope.is_everything() && self.reload_if_touched()?;
         let now = self.clock.now();
         let view = self.look(scope, &now);
-        let plan = decide(&view, &now, &self.policy);
+        let plan = decide(&view, &now, policy);
+        if let Some(undo) = undo {
+            for id in plan.actions.iter().filter_map(Action::agent) {
+                undo.remember(id, self.registry.snapshot(id)?);
+            }
+        }
         let outcome = apply(&plan, view.reach, &mut self.registry, &now)?;
         self.remember(&view, &plan, &outcome, &now);
+        self.tell_relay(&outcome);
         self.telemetry.tell(&outcome);
+        if reloaded {
+            self.tell_relay_everything()?;
+        }
         if scope.is_everything() {
+            self.verify_relay();
             self.prune_events()?;
         }
         let result = ReconcileResult::of(&outcome, self.memory.count_problems());
@@ -251,6 +285,11 @@ impl Engine {
         known.is_some_and(|known| self.accepted.insert(known))
     }
 
+    /// Now, as this engine's clock says.
+    pub(super) fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
     /// Takes off some watches of directories that are gone.
     pub fn tidy(&mut self) -> Tidied {
         self.watches.tidy()
@@ -281,7 +320,7 @@ impl Engine {
         self.trees.entry(root.clone()).or_insert_with(|| Tree::new(root.clone()))
     }
 
-    fn set_roots(&mut self, roots: &[PathBuf]) {
+    pub(super) fn set_roots(&mut self, roots: &[PathBuf]) {
         self.roots = roots.iter().map(|root| Arc::from(root.as_path())).collect();
         for root in self.roots.clone() {
             self.tree(&root);

@@ -1,5 +1,6 @@
 //! The engine's thread: waits for announcements, requests and timers, and passes over what they name.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +10,9 @@ use crossbeam_channel::{Receiver, Sender, select};
 use serde::{Deserialize, Serialize};
 
 use super::pass::{Engine, Pass};
+use super::requests::Waiting;
 use super::schedule::{Suspects, Sweeps, changed_place};
-use super::{EngineError, ReconcileResult, Reply, Request, Until, named};
+use super::{EngineError, ReconcileResult, Reconfigure, Reply, Request, Until, named};
 use crate::clock::{Clock, SystemClock, monotonic};
 use crate::decide::Policy;
 use crate::disk::Tidied;
@@ -115,7 +117,7 @@ impl Shared {
 
 /// The thread's state.
 pub struct Runner {
-    engine: Engine,
+    pub(super) engine: Engine,
     inbox: Inbox,
     requests: Receiver<Request>,
     shared: Arc<Shared>,
@@ -124,6 +126,8 @@ pub struct Runner {
     sweeps: Option<Sweeps>,
     suspects: Suspects,
     waiters: Vec<Waiter>,
+    /// Who waits for the relay.
+    pub(super) waiting: Vec<Waiting>,
     retry: Option<Retry>,
     /// When watches of directories that are gone are taken off next.
     tidying: Option<Instant>,
@@ -154,7 +158,7 @@ struct Retry {
 
 /// What a pass was asked for by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Occasion {
+pub(super) enum Occasion {
     /// Something was announced, or was to be looked at again.
     Announced,
     /// The timer or a person: what such a pass finds was not announced.
@@ -192,6 +196,7 @@ impl Runner {
             sweeps: None,
             suspects,
             waiters,
+            waiting: Vec::new(),
             retry: None,
             tidying: None,
             told: Told::default(),
@@ -218,49 +223,53 @@ impl Runner {
         }
     }
 
-    fn serve(&mut self, request: Request) -> std::ops::ControlFlow<()> {
+    fn serve(&mut self, request: Request) -> ControlFlow<()> {
         match request {
-            Request::Reconcile { scope, until, reply } => {
-                if let Some(stray) = named(&scope).find(|path| !self.engine.is_under_a_root(path)) {
-                    let _ = reply.send(Err(EngineError::NotUnderARoot(stray.to_owned())));
-                } else {
-                    self.wait_for(until, reply);
-                    self.pass(scope, Occasion::Asked, None);
-                }
-            }
-            Request::AcceptRoot { root, reply } => {
-                if self.engine.accept_root(&root) {
-                    self.wait_for(Until::Settled, reply);
-                    self.pass(Scope::below(root), Occasion::Announced, None);
-                } else {
-                    let _ = reply.send(Err(EngineError::NotUnderARoot(root)));
-                }
-            }
-            Request::Reconfigure { settings, reply } => {
-                *self.shared.policy.lock().unwrap_or_else(PoisonError::into_inner) = settings.policy.clone();
-                let done = self.engine.reconfigure(&settings.roots, settings.kept, settings.policy);
-                let _ = reply.send(done.map_err(|error| EngineError::Registry(error.to_string())));
-                self.pass(Scope::everything(), Occasion::Announced, None);
-            }
-            Request::Periodic { interval } => {
-                self.sweeps = interval.map(|interval| Sweeps::every(interval, monotonic()));
-            }
-            Request::Record { event, reply } => {
-                self.engine.record(&event);
-                let _ = reply.send(Ok(()));
-            }
-            Request::Ping { reply } => {
-                let _ = reply.send(Ok(()));
+            Request::Work(work) => {
+                work(self);
+                ControlFlow::Continue(())
             }
             Request::Stop { reply } => {
                 if let Err(error) = self.engine.flush() {
                     tracing::error!("registry: {error}");
                 }
                 let _ = reply.send(Ok(()));
-                return std::ops::ControlFlow::Break(());
+                ControlFlow::Break(())
             }
         }
-        std::ops::ControlFlow::Continue(())
+    }
+
+    /// Makes one pass, and answers when that is over or has settled.
+    pub(super) fn reconcile(&mut self, scope: Scope, until: Until, reply: Reply<ReconcileResult>) {
+        if let Some(stray) = named(&scope).find(|path| !self.engine.is_under_a_root(path)) {
+            let _ = reply.send(Err(EngineError::NotUnderARoot(stray.to_owned())));
+            return;
+        }
+        self.wait_for(until, reply);
+        self.pass(scope, Occasion::Asked, None);
+    }
+
+    /// Accepts a root, and answers when what is there was looked at.
+    pub(super) fn accept_root(&mut self, root: PathBuf, reply: Reply<ReconcileResult>) {
+        if self.engine.accept_root(&root) {
+            self.wait_for(Until::Settled, reply);
+            self.pass(Scope::below(root), Occasion::Announced, None);
+        } else {
+            let _ = reply.send(Err(EngineError::NotUnderARoot(root)));
+        }
+    }
+
+    /// Takes other settings, and passes over everything.
+    pub(super) fn reconfigure(&mut self, settings: Reconfigure) -> Result<(), EngineError> {
+        *self.shared.policy.lock().unwrap_or_else(PoisonError::into_inner) = settings.policy.clone();
+        let done = self.engine.reconfigure(&settings.roots, settings.kept, settings.policy);
+        self.pass(Scope::everything(), Occasion::Announced, None);
+        Ok(done?)
+    }
+
+    /// Sweeps so often by itself, or no more.
+    pub(super) fn sweep_every(&mut self, interval: Option<Duration>) {
+        self.sweeps = interval.map(|interval| Sweeps::every(interval, monotonic()));
     }
 
     /// Passes over what was announced, with what was to be looked at again by now.
@@ -268,6 +277,7 @@ impl Runner {
         let (mut scope, since) = self.inbox.take();
         self.suspects.announced(&scope);
         scope.merge(self.engine.due());
+        scope.merge(self.engine.end_run_out());
         if let Some(retry) = self.retry.take_if(|retry| retry.due <= monotonic()) {
             scope.merge(retry.scope);
             self.try_pass(scope, Occasion::Again, since, retry.wait.saturating_mul(2).min(RETRY.1));
@@ -293,7 +303,7 @@ impl Runner {
         }
     }
 
-    fn pass(&mut self, scope: Scope, occasion: Occasion, since: Option<Instant>) {
+    pub(super) fn pass(&mut self, scope: Scope, occasion: Occasion, since: Option<Instant>) {
         self.try_pass(scope, occasion, since, RETRY.0);
     }
 
@@ -322,10 +332,7 @@ impl Runner {
             if let Some(since) = since {
                 self.engine.telemetry.committed(now.saturating_duration_since(since));
             }
-            if let Some(checkpoint) = &self.checkpoint {
-                // Full means that one is asked for already.
-                let _ = checkpoint.try_send(());
-            }
+            self.ring_checkpoint();
         }
         self.tidying = Some(now + TIDY_PAUSE);
         self.tell_of_watcher();
@@ -348,6 +355,14 @@ impl Runner {
             let (at_ms, took_ms) = (self.clock.now().wall_ms, took.as_secs_f64() * 1_000.0);
             let sweep = SweepFacts { at_ms, took_ms, result: pass.result };
             *self.shared.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(sweep);
+        }
+    }
+
+    /// Asks for a checkpoint: something was committed.
+    pub(super) fn ring_checkpoint(&self) {
+        if let Some(checkpoint) = &self.checkpoint {
+            // Full means that one is asked for already.
+            let _ = checkpoint.try_send(());
         }
     }
 
@@ -391,7 +406,7 @@ impl Runner {
         std::mem::replace(&mut *self.shared.registry_error.lock().unwrap_or_else(PoisonError::into_inner), now)
     }
 
-    fn wait_for(&mut self, until: Until, reply: Reply<ReconcileResult>) {
+    pub(super) fn wait_for(&mut self, until: Until, reply: Reply<ReconcileResult>) {
         let (result, deadline) = (ReconcileResult::default(), monotonic() + PATIENCE);
         self.waiters.push(Waiter { until, reply, result, deadline });
     }
@@ -412,8 +427,9 @@ impl Runner {
         let now = monotonic();
         let sweep = self.sweeps.as_ref().map(Sweeps::due);
         let look = self.engine.next_look().map(|wait| now + wait);
+        let hold = self.engine.next_run_out().map(|wait| now + wait);
         let retry = self.retry.as_ref().map(|retry| retry.due);
         let waiter = self.waiters.iter().map(|waiter| waiter.deadline).min();
-        [sweep, look, retry, waiter, self.tidying, self.suspects.next()].into_iter().flatten().min()
+        [sweep, look, hold, retry, waiter, self.tidying, self.suspects.next()].into_iter().flatten().min()
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::holds::Holds;
 use super::memory::Memory;
 use crate::decide::{Checkout, Found, Probe, ProjectDir, Root, RootFound, Site};
 use crate::disk::{self, Kept, MANIFEST, Sight, Tree, stat};
@@ -19,13 +20,15 @@ pub struct Eyes<'a> {
     pub memory: &'a Memory,
     /// The directories, as they were just seen.
     pub trees: &'a BTreeMap<Arc<Path>, Tree>,
+    /// Where somebody is just registering or unregistering.
+    pub holds: &'a Holds,
 }
 
 impl Eyes<'_> {
     /// What is at one project.
     pub fn site(&self, project: &Path, roots: &BTreeMap<Arc<Path>, Root>) -> Site {
         let root = self.root_of(project);
-        let denied = self.memory.is_denied(project);
+        let (denied, held) = (self.memory.denied(project).is_some(), self.holds.is_held(project));
         let is_there = |root: &Arc<Path>| matches!(roots.get(root), Some(Root { found: RootFound::Directory(_), .. }));
         let sight = match &root {
             // Nothing is decided from what lies outside of every root, or in a root that is not there.
@@ -34,7 +37,7 @@ impl Eyes<'_> {
             Some(root) => self.as_recorded(project, root).unwrap_or_else(|| disk::probe(project, Some(root.clone()))),
         };
         let Sight { probe, identity } = sight;
-        Site { root, denied, probe, identity, checkout: Checkout::Main, standing: Duration::ZERO }
+        Site { root, denied, held, probe, identity, checkout: Checkout::Main, standing: Duration::ZERO }
     }
 
     /// Whether the manifest is certainly the one that was read into the record of this place.

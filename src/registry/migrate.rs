@@ -8,14 +8,15 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::RegistryError;
 
 /// The steps, in order: the first leads to `user_version` 1.
-const STEPS: [(u32, &str); 3] = [
+const STEPS: [(u32, &str); 4] = [
     (1, include_str!("sql/001_base.sql")),
     (2, include_str!("sql/002_scan_roots.sql")),
     (3, include_str!("sql/003_meshd.sql")),
+    (4, include_str!("sql/004_registration.sql")),
 ];
 
 /// The schema of this build.
-pub(super) const KNOWN: u32 = 3;
+pub(super) const KNOWN: u32 = 4;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod event;
 mod migrate;
 mod open;
 mod read;
+mod registration;
 mod rows;
 mod write;
 mod write_agents;
@@ -24,6 +25,7 @@ pub use error::RegistryError;
 pub use event::{Event, EventName, StoredEvent};
 pub use open::Opened;
 pub use read::{Denial, Filter, Reader, RootRow, Stats};
+pub use registration::{Access, AccessPair, Operation, OperationKind, Snapshot};
 pub use rows::{Record, Status};
 pub use write::{Batch, Durability};
 

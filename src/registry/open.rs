@@ -207,7 +207,8 @@ fn must_be_whole(conn: &Connection, path: &Path) -> Result<(), RegistryError> {
 /// Another program's database with a fitting number would fail at the first statement: say so now.
 fn must_be_ours(conn: &Connection, path: &Path) -> Result<(), RegistryError> {
     const REST: &str = "SELECT (SELECT count(*) FROM agent_denials WHERE 0), (SELECT count(*) FROM roots WHERE 0), \
-        (SELECT count(*) FROM problems WHERE 0), (SELECT count(*) FROM events WHERE 0)";
+        (SELECT count(*) FROM problems WHERE 0), (SELECT count(*) FROM events WHERE 0), \
+        (SELECT count(*) FROM operations WHERE 0), (SELECT count(*) FROM access_pairs WHERE 0)";
     for sql in [rows::SELECT, REST] {
         let Err(error) = conn.prepare(sql) else { continue };
         let why = error.to_string();

@@ -64,6 +64,8 @@ pub struct RootRow {
     pub since: Option<String>,
     /// Whether it is to be looked under; otherwise only its identity is remembered.
     pub configured: bool,
+    /// Whether it is a single project that was registered outside of every other root.
+    pub alone: bool,
 }
 
 /// A path at and below which nothing is registered.
@@ -184,7 +186,7 @@ impl Reader {
 
     /// The known scan roots: the configured ones first, in their order.
     pub fn roots(&self) -> Result<Vec<RootRow>, RegistryError> {
-        let sql = "SELECT path, device, inode, born_ns, state, why, since, configured FROM roots \
+        let sql = "SELECT path, device, inode, born_ns, state, why, since, configured, alone FROM roots \
             ORDER BY configured DESC, ordinal, path";
         let rows = self.all(sql, [], |row| {
             let Some(path) = rows::path(row, 0)? else { return Ok(None) };
@@ -196,7 +198,8 @@ impl Reader {
                 _ => None,
             };
             let (identity, since) = (rows::identity(row, 1)?, rows::optional_text(row, 6)?);
-            Ok(Some(RootRow { path, identity, state, since, configured: rows::integer(row, 7)? == Some(1) }))
+            let (configured, alone) = (rows::integer(row, 7)? == Some(1), rows::integer(row, 8)? == Some(1));
+            Ok(Some(RootRow { path, identity, state, since, configured, alone }))
         })?;
         Ok(rows.into_iter().flatten().collect())
     }
@@ -281,7 +284,7 @@ impl Reader {
         Ok(self.conn.prepare_cached(sql)?.query_row(params, read).optional()?)
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         params: impl Params,

@@ -104,6 +104,7 @@ fn site(cell: Cell, project: usize) -> Site {
     Site {
         root: Some(Arc::from(Path::new("/r"))),
         denied: false,
+        held: false,
         probe,
         identity: None,
         checkout: Checkout::Main,

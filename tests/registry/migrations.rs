@@ -54,7 +54,7 @@ fn a_new_file_needs_no_backup() {
     let home = Home::new();
     let (registry, opened) = AgentRegistry::open(&home.file(), &minute(0)).unwrap();
     assert_eq!(opened, meshd::registry::Opened::default());
-    assert_eq!(number(&home.sql()), 3);
+    assert_eq!(number(&home.sql()), 4);
     drop(registry);
     let (_, opened) = AgentRegistry::open(&home.file(), &minute(0)).unwrap();
     assert_eq!(opened, meshd::registry::Opened::default());
@@ -64,7 +64,7 @@ fn a_new_file_needs_no_backup() {
 fn a_file_of_version_1_is_backed_up_and_migrated() {
     let home = Home::new();
     home.sql().execute_batch(&format!("{BASE} PRAGMA user_version = 1;")).unwrap();
-    assert!(matches!(Reader::open(&home.file()).err(), Some(RegistryError::Older { found: 1, known: 3 })));
+    assert!(matches!(Reader::open(&home.file()).err(), Some(RegistryError::Older { found: 1, known: 4 })));
     let (registry, opened) = AgentRegistry::open(&home.file(), &minute(0)).unwrap();
     assert_eq!((opened.migrated_from, opened.moved_aside), (Some(1), None));
     has_lost_nothing(&registry);
@@ -136,9 +136,9 @@ fn a_migration_that_was_killed_is_finished_by_the_next_open() {
 fn a_newer_schema_is_refused_and_nothing_is_touched() {
     let home = Home::new();
     drop(home.open());
-    home.sql().execute_batch("PRAGMA user_version = 4; PRAGMA journal_mode = delete;").unwrap();
+    home.sql().execute_batch("PRAGMA user_version = 5; PRAGMA journal_mode = delete;").unwrap();
     let (bytes, names) = (std::fs::read(home.file()).unwrap(), home.names());
-    let newer = |error: Option<RegistryError>| matches!(error, Some(RegistryError::Newer { found: 4, known: 3 }));
+    let newer = |error: Option<RegistryError>| matches!(error, Some(RegistryError::Newer { found: 5, known: 4 }));
     assert!(newer(AgentRegistry::open(&home.file(), &minute(0)).err()));
     assert!(newer(AgentRegistry::in_memory_copy(&home.file()).err()));
     assert!(newer(Reader::open(&home.file()).err()));
@@ -150,14 +150,14 @@ fn a_newer_schema_that_is_only_in_the_log_is_refused_too() {
     let home = Home::new();
     drop(home.open());
     let running = home.sql();
-    running.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 4;").unwrap();
+    running.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 5;").unwrap();
     let copy = Home::new();
     for suffix in ["", "-wal"] {
         std::fs::copy(home.beside(suffix), copy.beside(suffix)).unwrap();
     }
     let bytes = || (std::fs::read(copy.file()).unwrap(), std::fs::read(copy.beside("-wal")).unwrap());
     let before = bytes();
-    assert!(matches!(AgentRegistry::open(&copy.file(), &minute(0)).err(), Some(RegistryError::Newer { found: 4, .. })));
+    assert!(matches!(AgentRegistry::open(&copy.file(), &minute(0)).err(), Some(RegistryError::Newer { found: 5, .. })));
     assert_eq!(bytes(), before);
 }
 
@@ -192,6 +192,7 @@ fn every_column_has_a_comment() {
         include_str!("../../src/registry/sql/001_base.sql"),
         include_str!("../../src/registry/sql/002_scan_roots.sql"),
         include_str!("../../src/registry/sql/003_meshd.sql"),
+        include_str!("../../src/registry/sql/004_registration.sql"),
     ];
     let mut columns = 0;
     for step in steps {

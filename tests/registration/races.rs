@@ -1,0 +1,80 @@
+//! Several at once: one wins and the other is told; nobody comes back from the dead.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+
+#[test]
+fn of_two_who_register_one_project_at_once_one_wins_and_the_other_is_told() {
+    let house = House::new();
+    for round in 0..200 {
+        let project = house.project(&format!("root/{}/{round}", round % 7));
+        let start = Barrier::new(2);
+        let outcomes: Vec<Result<Agent, RegistrationError>> = std::thread::scope(|scope| {
+            let both: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        house.register(&project)
+                    })
+                })
+                .collect();
+            both.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let won: Vec<&Agent> = outcomes.iter().flatten().collect();
+        assert_eq!(won.len(), 1, "{outcomes:?}");
+        let told = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).next().unwrap();
+        assert!(matches!(told, RegistrationError::AlreadyRegistered(_)), "{told:?}");
+        let written: Value = serde_json::from_slice(&fs::read(file(&project)).unwrap()).unwrap();
+        assert_eq!(written["id"], won[0].id().as_str());
+        assert_eq!(house.registry().get_by_path(&project).unwrap().unwrap().columns.id, won[0].id().as_str());
+    }
+    assert_eq!(house.recorded().len(), 200);
+    house.sweep();
+    assert_eq!(house.recorded().len(), 200);
+    assert_eq!(house.registry().operations().unwrap(), []);
+}
+
+#[test]
+fn an_agent_that_is_unregistered_while_it_is_synced_stays_gone() {
+    let house = House::new();
+    let over = AtomicBool::new(false);
+    let project = house.project("root/p");
+    std::thread::scope(|scope| {
+        for sweeps in [true, false] {
+            let (house, over, project) = (&house, &over, &project);
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let scope = if sweeps { Scope::everything() } else { Scope::project(project) };
+                    house.core.reconcile(scope).unwrap();
+                }
+            });
+        }
+        for _ in 0..400 {
+            let agent = house.register(&project).unwrap();
+            house.unregister(agent.id().as_str()).unwrap();
+            assert!(house.record(agent.id().as_str()).is_none(), "a zombie");
+            assert!(!file(&project).try_exists().unwrap());
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    house.sweep();
+    assert_eq!(house.recorded(), []);
+}
+
+#[test]
+fn who_asks_and_never_says_that_it_is_done_holds_up_nobody_else() {
+    let house = House::new();
+    let (held, free) = (house.project("root/held"), house.project("root/free"));
+    let intent = meshd::engine::Intent::Register {
+        project: held.clone(),
+        id: "a".parse().unwrap(),
+        outside: meshd::engine::Outside::Refuse,
+    };
+    house.core.hold(intent).unwrap();
+    house.write("root/held", manifest("b", "meanwhile"));
+    house.register(&free).unwrap();
+    house.sweep();
+    assert_eq!(house.recorded().len(), 1, "nothing is decided about a project that is held");
+}
