@@ -3,6 +3,7 @@
 //! Nothing in here does I/O or reads a clock, and nothing in here imports another room.
 
 pub mod columns;
+pub mod edit;
 pub mod id;
 pub mod manifest;
 pub mod moment;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use columns::{Columns, Digest};
+pub use edit::EditError;
 pub use id::AgentId;
 pub use manifest::{Manifest, Runtime};
 pub use moment::{BootId, Moment};
