@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use columns::{Columns, Digest};
+pub use edit::EditError;
 pub use id::AgentId;
 pub use manifest::{Manifest, Runtime};
 pub use moment::{BootId, Moment};

@@ -9,9 +9,13 @@ use ulid::Ulid;
 
 use super::steps::{hold, let_go};
 use super::{RegistrationError, Steps};
-use crate::agent::{Agent, AgentId, Manifest, Moment, edit};
+use crate::agent::edit::{self, EditError};
+use crate::agent::{Agent, AgentId, Manifest, Moment};
 use crate::disk::write::{self, Placed, Standing};
 use crate::engine::{Intent, MeshCore, Outside, Strictness, Token};
+
+/// The keys of a new manifest that nobody else gives.
+const GIVEN_BY_US: [&str; 3] = ["id", "registeredAt", "registeredBy"];
 
 /// What is to be registered, and how.
 #[derive(Debug, Clone)]
@@ -130,7 +134,13 @@ fn look(project: &Path, existing: Existing) -> Result<Standing, RegistrationErro
 fn manifest(request: &Register, now: &Moment) -> Result<String, RegistrationError> {
     let since_1970 = Duration::from_millis(u64::try_from(now.wall_ms).unwrap_or(0));
     let id = Ulid::from_datetime(UNIX_EPOCH + since_1970).to_string();
-    let given = [("id", id), ("registeredAt", now.to_iso()), ("registeredBy", request.registered_by.clone())];
-    let given = given.into_iter().map(|(key, value)| (key.to_owned(), value.into()));
-    Ok(edit::create(given.collect(), &request.fields)?)
+    if let Some(key) = GIVEN_BY_US.into_iter().find(|key| request.fields.contains_key(*key)) {
+        return Err(EditError::Fixed(key).into());
+    }
+    let mut fields = Map::new();
+    fields.insert("id".to_owned(), id.into());
+    fields.extend(request.fields.clone());
+    fields.insert("registeredAt".to_owned(), now.to_iso().into());
+    fields.insert("registeredBy".to_owned(), request.registered_by.clone().into());
+    Ok(edit::create(&fields)?)
 }

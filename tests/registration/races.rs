@@ -36,6 +36,15 @@ fn of_two_who_register_one_project_at_once_one_wins_and_the_other_is_told() {
     assert_eq!(house.registry().operations().unwrap(), []);
 }
 
+/// Says that it is over when it is dropped.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn an_agent_that_is_unregistered_while_it_is_synced_stays_gone() {
     let house = House::new();
@@ -51,13 +60,14 @@ fn an_agent_that_is_unregistered_while_it_is_synced_stays_gone() {
                 }
             });
         }
+        // However this thread ends, the others end, too.
+        let _ending = Ending(&over);
         for _ in 0..400 {
             let agent = house.register(&project).unwrap();
             house.unregister(agent.id().as_str()).unwrap();
             assert!(house.record(agent.id().as_str()).is_none(), "a zombie");
             assert!(!file(&project).try_exists().unwrap());
         }
-        over.store(true, Ordering::Relaxed);
     });
     house.sweep();
     assert_eq!(house.recorded(), []);

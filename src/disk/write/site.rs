@@ -54,8 +54,14 @@ impl Site {
             Err(Errno::EXIST) => Origin::Found,
             Err(errno) => return Err(WriteError::io("make", &path, errno)),
         };
-        let dork = open_dork(&project, project_path)?.ok_or(WriteError::Missing(path))?;
-        Ok((Self::locked(way, project_path, project, dork)?, origin))
+        match open_dork(&project, project_path).and_then(|dork| dork.ok_or(WriteError::Missing(path))) {
+            Ok(dork) => Ok((Self::locked(way, project_path, project, dork)?, origin)),
+            Err(error) if origin == Origin::Made => {
+                let unmade = unmake(&project, project_path).map(drop);
+                Err(error.after(unmade, || format!("an empty `{DORK}` is there now")))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn locked(way: Way, project_path: &Path, project: OwnedFd, dork: OwnedFd) -> Result<Self, WriteError> {
@@ -127,10 +133,9 @@ impl Site {
 
     /// Removes a `.dork` that this call made, unless something is in it by now.
     pub fn unmake(&self) -> Result<(), WriteError> {
-        match unlinkat(&self.project, DORK, AtFlags::REMOVEDIR) {
-            Ok(()) => self.sync_project(),
-            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT | Errno::NOTDIR) => Ok(()),
-            Err(errno) => Err(WriteError::io("remove", &self.project_path.join(DORK), errno)),
+        match unmake(&self.project, &self.project_path)? {
+            Some(()) => self.sync_project(),
+            None => Ok(()),
         }
     }
 
@@ -196,5 +201,14 @@ pub fn open_dork(project: &OwnedFd, project_path: &Path) -> Result<Option<OwnedF
         Ok(dork) => Ok(Some(dork)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(WriteError::on_the_way(&project_path.join(DORK), errno)),
+    }
+}
+
+/// Removes an empty `.dork`; `None` if it is not empty, or not there.
+fn unmake(project: &OwnedFd, project_path: &Path) -> Result<Option<()>, WriteError> {
+    match unlinkat(project, DORK, AtFlags::REMOVEDIR) {
+        Ok(()) => Ok(Some(())),
+        Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(errno) => Err(WriteError::io("remove", &project_path.join(DORK), errno)),
     }
 }
