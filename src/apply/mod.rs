@@ -22,11 +22,26 @@ pub struct Outcome {
     pub failed: Vec<(Action, String)>,
 }
 
+/// What becomes of the rest of a plan where one action fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// It is done: one failing agent never stops another.
+    Each,
+    /// It is not: all of it or nothing.
+    Whole,
+}
+
 /// Carries out a plan. `reach` says what the pass looked at: a sweep that changed something is told as such.
 ///
 /// # Errors
-/// The transaction as a whole failed, and nothing of the plan was done.
-pub fn apply(plan: &Plan, reach: Reach, registry: &mut AgentRegistry, now: &Moment) -> Result<Outcome, RegistryError> {
+/// The transaction as a whole failed, or one action of a plan that is done whole: nothing of the plan was done.
+pub fn apply(
+    plan: &Plan,
+    reach: Reach,
+    isolation: Isolation,
+    registry: &mut AgentRegistry,
+    now: &Moment,
+) -> Result<Outcome, RegistryError> {
     if plan.actions.is_empty() {
         return Ok(Outcome::default());
     }
@@ -45,7 +60,7 @@ pub fn apply(plan: &Plan, reach: Reach, registry: &mut AgentRegistry, now: &Mome
                     }
                     outcome.applied.push(action.clone());
                 }
-                Err(error) if error.is_fatal_to_transaction() => return Err(error),
+                Err(error) if isolation == Isolation::Whole || error.is_fatal_to_transaction() => return Err(error),
                 Err(error) => outcome.failed.push((action.clone(), error.to_string())),
             }
         }

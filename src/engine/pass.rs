@@ -9,7 +9,7 @@ use super::holds::{Holds, Undo};
 use super::memory::Memory;
 use super::result::ReconcileResult;
 use crate::agent::{AgentId, Moment};
-use crate::apply::{Outcome, apply};
+use crate::apply::{Isolation, Outcome, apply};
 use crate::clock::Clock;
 use crate::decide::{Action, Plan, Policy, Reach, RootFound, View, decide};
 use crate::disk::{Kept, Tidied, Tree, Watches};
@@ -157,7 +157,8 @@ impl Engine {
         self.reconcile_by(scope, &self.policy.clone(), None)
     }
 
-    /// One pass that goes by other times, and may be taken back: `undo` remembers everybody whom it changes.
+    /// One pass that goes by other times, and may be taken back: `undo` remembers everybody whom it changes. Such a pass is
+    /// done whole or not at all.
     pub(super) fn reconcile_by(
         &mut self,
         scope: &Scope,
@@ -168,12 +169,13 @@ impl Engine {
         let now = self.clock.now();
         let view = self.look(scope, &now);
         let plan = decide(&view, &now, policy);
+        let isolation = if undo.is_some() { Isolation::Whole } else { Isolation::Each };
         if let Some(undo) = undo {
             for id in plan.actions.iter().filter_map(Action::agent) {
                 undo.remember(id, self.registry.snapshot(id)?);
             }
         }
-        let outcome = apply(&plan, view.reach, &mut self.registry, &now)?;
+        let outcome = apply(&plan, view.reach, isolation, &mut self.registry, &now)?;
         self.remember(&view, &plan, &outcome, &now);
         self.tell_relay(&outcome);
         self.telemetry.tell(&outcome);

@@ -127,17 +127,15 @@ impl Engine {
         if let Some(hold) = self.holds.get_mut(&project) {
             undo.rows.into_iter().for_each(|(id, before)| hold.undo.remember(&id, before));
         }
-        let why = match passed {
-            Ok(pass) => match self.registry.get(id)?.map(|record| (record.project(), record.agent)) {
-                Some((home, Ok(agent))) if home == project => return Ok(agent),
-                _ => pass.outcome.failed.first().map(|(_, why)| why.clone()),
-            },
-            Err(error) => {
-                self.undo(token)?;
-                return Err(error.into());
-            }
-        };
-        let why = why.or_else(|| self.memory.problems(&project).next().map(|problem| problem.detail.clone()));
+        if let Err(error) = passed {
+            self.undo(token)?;
+            return Err(error.into());
+        }
+        match self.registry.get(id)?.map(|record| (record.project(), record.agent)) {
+            Some((home, Ok(agent))) if home == project => return Ok(agent),
+            Some(_) | None => {}
+        }
+        let why = self.memory.problems(&project).next().map(|problem| problem.detail.clone());
         let why = why.unwrap_or_else(|| "another manifest is there by now".to_owned());
         self.undo(token)?;
         Err(Refusal::NotRecorded { project, why }.into())

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::steps::{hold, let_go};
 use super::{RegistrationError, Steps};
 use crate::agent::{AgentId, Shown};
+use crate::disk::MANIFEST;
 use crate::disk::write::{self, WriteError};
 use crate::engine::{Begun, Denying, Intent, MeshCore, Strictness, Target};
 
@@ -87,8 +88,10 @@ fn delete(project: &Path, id: &AgentId) -> Result<Fate, WriteError> {
             Ok(Fate::Deleted)
         }
         Err(WriteError::Missing { .. } | WriteError::NotADirectory { .. }) => Ok(Fate::Absent),
-        Err(error @ (WriteError::OtherId { .. } | WriteError::NotAManifest { .. })) => {
-            Ok(Fate::Left(format!("{}: {error}", Shown::path(project))))
+        // What is in its place: beside it, something would only be in the way.
+        Err(WriteError::OtherId { path, found }) => Ok(Fate::Left(format!("{} is agent {found}'s", Shown::path(&path)))),
+        Err(WriteError::NotAManifest { path, why }) if path.ends_with(MANIFEST) => {
+            Ok(Fate::Left(format!("{}: {why}", Shown::path(&path))))
         }
         Err(error) => Err(error),
     }
