@@ -27,11 +27,12 @@ struct Finding {
 
 pub fn run(_: &Check, context: &mut Context) -> Result<Exit, CliError> {
     let settings = &context.settings;
-    let scanned = match context.registry() {
-        Ok(registry) => assemble::scanned(settings, &registry, &[])?,
-        Err(CliError::NoRegistry(_)) => assemble::scanned_anew(settings),
+    let known = match context.registry() {
+        Ok(registry) => registry.roots()?,
+        Err(CliError::NoRegistry(_)) => Vec::new(),
         Err(error) => return Err(error),
     };
+    let scanned = assemble::scanned(settings, known, &[]);
     let roots = &scanned.roots;
     let (manifests, findings) = check_manifests(&scanned);
     let exit = if findings.is_empty() { Exit::Done } else { Exit::Failed };

@@ -59,6 +59,9 @@ pub enum CliError {
     /// The path is not denied.
     #[error("{} is not denied itself: `meshd denied` lists what is", Shown::path(.0))]
     NotDenied(PathBuf),
+    /// What was named to be looked under is no directory.
+    #[error("{} is not there, or no directory", Shown::path(.0))]
+    NoSuchRoot(PathBuf),
     /// There is no such agent.
     #[error("no agent is recorded as `{0}`")]
     NoSuchAgent(String),
@@ -89,6 +92,7 @@ impl CliError {
             | Self::Registration(_)
             | Self::Start(_)
             | Self::NotDenied(_)
+            | Self::NoSuchRoot(_)
             | Self::NoSuchAgent(_) => Exit::Failed,
         }
     }

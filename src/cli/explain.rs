@@ -74,7 +74,7 @@ impl<'a> Case<'a> {
         project: &'a Path,
         context: &Context,
     ) -> Result<Self, CliError> {
-        let Scanned { roots, kept } = assemble::scanned(&context.settings, registry, &[])?;
+        let Scanned { roots, kept } = assemble::scanned(&context.settings, registry.roots()?, &[]);
         let above = roots.into_iter().filter(|root| project.starts_with(root));
         let root: Option<Arc<Path>> = above.max_by_key(|root| root.components().count()).map(Arc::from);
         let denied = registry.denials()?.into_iter().find(|denied| project.starts_with(denied));

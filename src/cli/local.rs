@@ -11,7 +11,7 @@ use crate::daemon::assemble::{self, Scanned, Unwatched};
 use crate::decide::Action;
 use crate::engine::{Engine, MeshCore, ReconcileResult};
 use crate::lock::{Holder, Lock, LockError, What};
-use crate::registry::{AgentRegistry, Reader};
+use crate::registry::AgentRegistry;
 use crate::scope::Scope;
 
 /// How long a command waits for another one, and for a daemon that has the lock but does not listen yet.
@@ -26,7 +26,7 @@ pub fn through_daemon_or_core<T>(
     ask: impl Fn(&Client) -> Result<T, CliError>,
     here: impl Fn(&MeshCore) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
-    through_daemon_or_core_with(settings, &[], ask, here)
+    through_daemon_or_core_with(settings, &[], ask, |core, _| here(core))
 }
 
 /// The same, where the scan roots that are `named` are remembered.
@@ -34,7 +34,7 @@ fn through_daemon_or_core_with<T>(
     settings: &Settings,
     named: &[PathBuf],
     ask: impl Fn(&Client) -> Result<T, CliError>,
-    here: impl Fn(&MeshCore) -> Result<T, CliError>,
+    here: impl Fn(&MeshCore, &Scanned) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
     let daemon = Client::new(&settings.socket, &settings.state_dir);
     let begun = monotonic();
@@ -47,8 +47,8 @@ fn through_daemon_or_core_with<T>(
         }
         match Lock::take(&settings.state_dir, What::Command, WAIT) {
             Ok(lock) => {
-                let core = assemble::core_for_command(settings, named)?;
-                let done = here(&core);
+                let (core, scanned) = assemble::core_for_command(settings, named)?;
+                let done = here(&core, &scanned);
                 core.stop();
                 drop(lock);
                 return done;
@@ -69,18 +69,18 @@ pub fn reconcile(
     named: &[PathBuf],
     ask: impl Fn(&Client) -> Result<ReconcileResult, ClientError>,
 ) -> Result<ReconcileResult, CliError> {
-    let here = |core: &MeshCore| {
-        let registry = Reader::open(&settings.registry())?;
-        let scope = scope_of(&assemble::scanned(settings, &registry, named)?, named)?;
-        Ok(core.reconcile(scope)?)
-    };
+    // A root that the configuration names may come later. One that is named here and is not there is a slip.
+    if let Some(missing) = named.iter().find(|root| !root.is_dir() && !settings.roots.contains(root)) {
+        return Err(CliError::NoSuchRoot(missing.clone()));
+    }
+    let here = |core: &MeshCore, scanned: &Scanned| Ok(core.reconcile(scope_of(scanned, named)?)?);
     through_daemon_or_core_with(settings, named, |daemon| Ok(ask(daemon)?), here)
 }
 
 /// What a pass would do: makes it on a copy of the registry in memory. It takes no lock, and nothing is changed or told.
 pub fn plan(settings: &Settings, named: &[PathBuf]) -> Result<Vec<Action>, CliError> {
     let registry = AgentRegistry::in_memory_copy(&settings.registry())?;
-    let scanned = assemble::scanned(settings, &registry, named)?;
+    let scanned = assemble::scanned(settings, registry.roots()?, named);
     let scope = scope_of(&scanned, named)?;
     let setup = assemble::setup(settings, registry, scanned, None, Box::new(Unwatched), assemble::telemetry());
     tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || {

@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{RelayKind, Settings};
 use crate::disk::{Kept, Target, Tidied, Watches};
 use crate::engine::{Engine, MeshCore, Setup, StartError, Vitals};
-use crate::registry::{AgentRegistry, Checkpointer, Reader, RegistryError, RootRow};
+use crate::registry::{AgentRegistry, Checkpointer, RegistryError, RootRow};
 use crate::relay::Relay;
 use crate::scope::inbox::{Announcer, inbox};
 use crate::telemetry::{Metrics, Telemetry};
@@ -39,18 +39,9 @@ pub struct Scanned {
 }
 
 /// What is scanned: the roots of the settings, or where these have none, those that the registry remembers; and the
-/// projects that were registered outside of every root, as far as they still are.
-pub fn scanned(settings: &Settings, registry: &Reader, named: &[PathBuf]) -> Result<Scanned, RegistryError> {
-    Ok(with_known(settings, registry.roots()?, named))
-}
-
-/// What is scanned where there is no registry yet.
+/// projects that were registered outside of every root, as far as they still are. `named` come on top.
 #[must_use]
-pub fn scanned_anew(settings: &Settings) -> Scanned {
-    with_known(settings, Vec::new(), &[])
-}
-
-fn with_known(settings: &Settings, known: Vec<RootRow>, named: &[PathBuf]) -> Scanned {
+pub fn scanned(settings: &Settings, known: Vec<RootRow>, named: &[PathBuf]) -> Scanned {
     let mut roots = settings.roots.clone();
     if roots.is_empty() {
         roots.extend(known.iter().filter(|root| root.configured && !root.alone).map(|root| root.path.clone()));
@@ -95,7 +86,7 @@ pub fn setup(
 pub(super) fn start_core(settings: &Settings, telemetry: &Telemetry) -> Result<MeshCore, DaemonError> {
     let file = settings.registry();
     let registry = open(&file, telemetry)?;
-    let scanned = scanned(settings, &registry, &[])?;
+    let scanned = scanned(settings, registry.roots()?, &[]);
     if scanned.roots.is_empty() {
         tracing::warn!("there is no scan root: name one, `meshd run ROOT` or `roots` in the configuration");
     }
@@ -108,13 +99,14 @@ pub(super) fn start_core(settings: &Settings, telemetry: &Telemetry) -> Result<M
 
 /// Starts an engine that watches nothing: for a command that does a daemon's work once. Roots that are `named` and new are
 /// remembered.
-pub fn core_for_command(settings: &Settings, named: &[PathBuf]) -> Result<MeshCore, StartError> {
+pub fn core_for_command(settings: &Settings, named: &[PathBuf]) -> Result<(MeshCore, Scanned), StartError> {
     let (file, telemetry) = (settings.registry(), telemetry());
     let registry = open(&file, &telemetry)?;
-    let scanned = scanned(settings, &registry, named)?;
+    let scanned = scanned(settings, registry.roots()?, named);
     let (_, inbox) = inbox();
-    let setup = setup(settings, registry, scanned, Some(file), Box::new(Unwatched), telemetry);
-    MeshCore::start(Engine::new(setup)?, inbox, Arc::new(Unwatched), None, relay(settings))
+    let setup = setup(settings, registry, scanned.clone(), Some(file), Box::new(Unwatched), telemetry);
+    let core = MeshCore::start(Engine::new(setup)?, inbox, Arc::new(Unwatched), None, relay(settings))?;
+    Ok((core, scanned))
 }
 
 fn open(file: &Path, telemetry: &Telemetry) -> Result<AgentRegistry, RegistryError> {

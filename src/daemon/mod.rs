@@ -17,7 +17,7 @@ use crate::api::{Api, Socket, SocketError, serve};
 use crate::config::Settings;
 use crate::engine::{MeshCore, Reconfigure, StartError};
 use crate::lock::{Lock, LockError, What};
-use crate::registry::{Event, EventName, Reader, RegistryError};
+use crate::registry::{Event, EventName, RegistryError};
 use crate::systemd;
 use crate::telemetry::{Level, Log};
 use signals::{Signal, Signals};
@@ -207,8 +207,8 @@ impl Daemon<'_> {
 }
 
 fn reconfigure(core: &MeshCore, settings: &Settings) -> Result<(), String> {
-    let registry = Reader::open(&settings.registry()).map_err(|error| error.to_string())?;
-    let scanned = assemble::scanned(settings, &registry, &[]).map_err(|error| error.to_string())?;
+    let known = core.known_roots().map_err(|error| error.to_string())?;
+    let scanned = assemble::scanned(settings, known, &[]);
     let policy = settings.policy.clone();
     core.reconfigure(Reconfigure { roots: scanned.roots, kept: scanned.kept, policy }).map_err(|error| error.to_string())
 }

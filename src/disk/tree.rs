@@ -144,9 +144,19 @@ impl Tree {
         self.drop_below(&root);
     }
 
-    /// The directories that are known no more, since this was last asked.
+    /// The directories that are known no more, since this was last asked. A directory that another one took the place of
+    /// is known again, and watched.
     pub fn take_gone(&mut self) -> Vec<PathBuf> {
-        std::mem::take(&mut self.gone)
+        let gone = std::mem::take(&mut self.gone);
+        gone.into_iter().filter(|path| !self.has_watched(path)).collect()
+    }
+
+    fn has_watched(&self, path: &Path) -> bool {
+        if path.file_name().is_some_and(|name| name == DORK) {
+            let project = path.parent().and_then(|project| self.dirs.get(project));
+            return project.is_some_and(|dir| dir.dork != Dork::No);
+        }
+        self.dirs.contains(path)
     }
 
     /// Looks again at a directory and all that is known below it. Returns the directories that were listed: of what is in

@@ -66,20 +66,20 @@ impl Engine {
     /// Finds out what is at the roots' paths. A root at which something else is than at the last look is looked at whole,
     /// however narrow the scope.
     fn look_at_roots(&mut self, scope: &mut Scope) -> BTreeMap<Arc<Path>, RootFound> {
-        let (mut found, mut changed) = (BTreeMap::new(), false);
+        let is_above = |directory: &Path| self.roots.iter().any(|root| root.starts_with(directory));
+        if scope.is_everything() || scope.directories().any(is_above) {
+            // The directories above the roots may be others by now. Watched first, then looked at.
+            self.watches.set_roots(&self.roots);
+        }
+        let mut found = BTreeMap::new();
         for root in self.roots.clone() {
             let now = stat::root(&root);
             let before = self.found.insert(root.clone(), now.clone());
             if before.as_ref() != Some(&now) {
-                changed = true;
                 self.tree(&root).clear();
                 scope.merge(Scope::below(root.to_path_buf()));
             }
             found.insert(root, now);
-        }
-        if changed {
-            // The directories above may be others by now, too.
-            self.watches.set_roots(&self.roots);
         }
         found
     }

@@ -25,7 +25,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use crate::decide::Policy;
 use crate::disk::Kept;
-use crate::registry::{Event, RegistryError};
+use crate::registry::{Event, RegistryError, RootRow};
 use crate::relay::{Desk, Limits, Relay, Report};
 use crate::scope::Scope;
 use crate::scope::inbox::Inbox;
@@ -173,6 +173,11 @@ impl MeshCore {
     /// Takes other settings, and passes over everything.
     pub fn reconfigure(&self, settings: Reconfigure) -> Result<(), EngineError> {
         self.answer(|runner| runner.reconfigure(settings))
+    }
+
+    /// The scan roots that the registry knows.
+    pub fn known_roots(&self) -> Result<Vec<RootRow>, EngineError> {
+        self.answer(|runner| Ok(runner.engine.registry().roots()?))
     }
 
     /// Numbers an event that tells of no agent, and tells it.

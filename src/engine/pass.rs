@@ -13,7 +13,7 @@ use crate::apply::{Isolation, Outcome, apply};
 use crate::clock::Clock;
 use crate::decide::{Action, Plan, Policy, Reach, RootFound, View, decide};
 use crate::disk::{Kept, Tidied, Tree, Watches};
-use crate::registry::{AgentRegistry, Durability, Event, Opened, Reader, RegistryError};
+use crate::registry::{AgentRegistry, Durability, Event, Opened, RegistryError};
 use crate::relay::Desk;
 use crate::scope::Scope;
 use crate::telemetry::Telemetry;
@@ -384,15 +384,20 @@ impl Engine {
             return false;
         }
         self.registry_times = times;
-        match Reader::open(file).and_then(|reader| reader.integrity()) {
+        match self.registry.beside(file).and_then(|reader| reader.integrity()) {
             Ok(findings) => !findings.is_empty(),
-            Err(error) => matches!(error, RegistryError::Corrupt(_)),
+            // One that was cut to nothing has no schema at all.
+            Err(error) => matches!(error, RegistryError::Corrupt(_) | RegistryError::Older { .. }),
         }
     }
 
-    /// Opens the registry's file anew.
+    /// Opens the registry's file anew, with what is in the log that this connection still has.
     fn reopen(&mut self) -> Result<(), RegistryError> {
         let Some(file) = self.registry_file.clone() else { return Ok(()) };
+        if let Err(error) = self.registry.settle_log() {
+            tracing::debug!("what the registry's lost log held could not be kept: {error}");
+        }
+        self.registry = AgentRegistry::in_memory_copy(Path::new(""))?;
         self.take_registry(AgentRegistry::open(&file, &self.clock.now())?)
     }
 

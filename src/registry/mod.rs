@@ -63,6 +63,20 @@ impl AgentRegistry {
         Ok(Self::of(Reader::of_memory(open::in_memory(path)?)))
     }
 
+    /// Another look at this registry's file at `path`, that knows nothing of what this one has in memory.
+    ///
+    /// # Errors
+    /// Whatever keeps the file from being read, as [`RegistryError::Corrupt`] or [`RegistryError::Older`] where it is
+    /// damaged.
+    pub fn beside(&self, path: &Path) -> Result<Reader, RegistryError> {
+        Ok(Reader::of_file(open::beside(path)?, path))
+    }
+
+    /// Moves all that was committed from the log into the file: for a log that is about to be given up.
+    pub fn settle_log(&self) -> Result<(), RegistryError> {
+        Ok(self.reader.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+    }
+
     fn of(reader: Reader) -> Self {
         Self { reader, durability: Durability::Rebuildable }
     }

@@ -56,11 +56,17 @@ pub(super) fn anew(path: &Path, now: &Moment) -> Result<(Connection, Opened), Re
     Ok((conn, Opened { moved_aside, ..opened }))
 }
 
-/// Opens the file for reading only; it is never changed, nor made.
+/// Opens the file for reading only; it is never changed, nor made. Not for a file that this process has open already: see
+/// [`look`].
 pub(super) fn for_reading(path: &Path) -> Result<Connection, RegistryError> {
     if look(path)? == Look::Nothing {
         return Err(RegistryError::Missing(path.to_owned()));
     }
+    beside(path)
+}
+
+/// Opens a file for reading that this process has open already.
+pub(super) fn beside(path: &Path) -> Result<Connection, RegistryError> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     match migrate::version(&conn)? {
         KNOWN => {}
@@ -90,8 +96,15 @@ pub(super) fn again(path: &Path) -> Result<Connection, RegistryError> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
-/// Which file it is: device and inode.
-pub(super) fn file_of(path: &Path) -> Option<(u64, u64)> {
+/// Which files a registry is: its own and its log's, each as device and inode.
+pub(super) type Files = [Option<(u64, u64)>; 2];
+
+/// Which files are there now.
+pub(super) fn files_of(path: &Path) -> Files {
+    [file_of(path), file_of(&sidecar(path, "-wal"))]
+}
+
+fn file_of(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
@@ -128,8 +141,11 @@ enum Look {
 }
 
 /// Looks at the file without opening it as a database, as far as that can be told.
+///
+/// Never at one that this process has open: closing a file drops all locks that the process has on it, whoever took them,
+/// and without its lock the next program that closes the registry takes the log away from under us.
 fn look(path: &Path) -> Result<Look, RegistryError> {
-    let log_bytes = fs::symlink_metadata(beside(path, "-wal")).map_or(0, |found| found.len());
+    let log_bytes = fs::symlink_metadata(sidecar(path, "-wal")).map_or(0, |found| found.len());
     let orphaned = || RegistryError::Corrupt("a write-ahead log without its database".to_owned());
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -221,8 +237,8 @@ fn must_be_ours(conn: &Connection, path: &Path) -> Result<(), RegistryError> {
 
 /// Copies the file beside itself. A copy that is there already is replaced once the new one is whole.
 fn back_up(conn: &Connection, path: &Path, schema: u32) -> Result<PathBuf, RegistryError> {
-    let backup = beside(path, &format!(".backup-v{schema}"));
-    let unfinished = beside(path, &format!(".backup-v{schema}.tmp"));
+    let backup = sidecar(path, &format!(".backup-v{schema}"));
+    let unfinished = sidecar(path, &format!(".backup-v{schema}.tmp"));
     // `VACUUM INTO` takes an empty file: made here, so that its mode is never another one.
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&unfinished)?;
     // Bound as text whatever its bytes: SQLite takes no BLOB for a file name.
@@ -246,15 +262,15 @@ fn move_aside(path: &Path, now: &Moment) -> Result<Option<PathBuf>, RegistryErro
     let time: String = now.to_iso().chars().filter(|c| !matches!(c, '-' | ':')).collect();
     let base = (1..=MAX_MOVED_ASIDE)
         .map(|turn| if turn == 1 { format!(".corrupt-{time}") } else { format!(".corrupt-{time}-{turn}") })
-        .map(|suffix| beside(path, &suffix))
-        .find(|base| file_of(base).is_none() && SIDECARS.iter().all(|end| file_of(&beside(base, end)).is_none()))
-        .unwrap_or_else(|| beside(path, ".corrupt"));
+        .map(|suffix| sidecar(path, &suffix))
+        .find(|base| file_of(base).is_none() && SIDECARS.iter().all(|end| file_of(&sidecar(base, end)).is_none()))
+        .unwrap_or_else(|| sidecar(path, ".corrupt"));
     let mut moved = None;
     // The database goes first: a log that a kill leaves behind is moved by the next open, but a database without
     // its log might pass for whole.
     for end in std::iter::once("").chain(SIDECARS) {
-        let to = beside(&base, end);
-        match fs::rename(beside(path, end), &to) {
+        let to = sidecar(&base, end);
+        match fs::rename(sidecar(path, end), &to) {
             Ok(()) => moved = moved.or(Some(to)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
@@ -264,7 +280,7 @@ fn move_aside(path: &Path, now: &Moment) -> Result<Option<PathBuf>, RegistryErro
     Ok(moved)
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn sidecar(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -15,7 +15,7 @@ use crate::decide::{Problem, ProblemKind, RootState};
 /// Reads a registry.
 pub struct Reader {
     pub(super) conn: Connection,
-    file: Option<(u64, u64)>,
+    files: Option<open::Files>,
 }
 
 /// Which records are wanted: those that fit every part that is given.
@@ -82,7 +82,8 @@ pub struct Denial {
 }
 
 impl Reader {
-    /// Opens a registry's file for reading only.
+    /// Opens a registry's file for reading only. Not for one that this process has open for writing: that is
+    /// [`AgentRegistry::beside`](super::AgentRegistry::beside).
     ///
     /// # Errors
     /// [`RegistryError::Missing`] if there is none, [`RegistryError::Older`] if it was not migrated yet.
@@ -91,11 +92,11 @@ impl Reader {
     }
 
     pub(super) fn of_file(conn: Connection, path: &Path) -> Self {
-        Self { conn, file: open::file_of(path) }
+        Self { conn, files: Some(open::files_of(path)) }
     }
 
     pub(super) fn of_memory(conn: Connection) -> Self {
-        Self { conn, file: None }
+        Self { conn, files: None }
     }
 
     /// How long a statement waits for another process's lock before it is [`RegistryError::Busy`]; 5 s if not set.
@@ -258,10 +259,14 @@ impl Reader {
         Ok(self.first("PRAGMA data_version", [], |row| row.get(0))?.unwrap_or_default())
     }
 
-    /// Whether the file at `path` is still the one that is open. A registry in memory always is the same.
+    /// Whether the file at `path` and its log are still those that are open. A registry in memory always is the same.
     #[must_use]
     pub fn is_same_file(&self, path: &Path) -> bool {
-        self.file.is_none_or(|open| open::file_of(path) == Some(open))
+        let same = |[file, log]: open::Files| {
+            let [file_now, log_now] = open::files_of(path);
+            file_now == file && (log.is_none() || log_now == log)
+        };
+        self.files.is_none_or(same)
     }
 
     /// What SQLite finds wrong with the file; nothing if it is whole. Reads all of it.

@@ -1,6 +1,6 @@
 //! The watcher: which directories are watched by which instance, and the thread that settles what they announce.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -49,9 +49,11 @@ pub struct Watcher {
     /// Directories that are gone, and the instance that may still have a watch for them: a directory that was moved away
     /// takes its watch along. They count for the instance's load until they are taken off.
     gone: HashMap<PathBuf, usize>,
-    /// The directories that hold the roots, in an instance of their own: one of them may at the same time be a directory
-    /// of another root.
+    /// The directories above the roots, in an instance of their own: one of them may at the same time be a directory of
+    /// another root.
     parents: Option<Instance>,
+    /// Those of them that are watched.
+    parents_watched: BTreeSet<PathBuf>,
     door: Door,
     facts: Arc<WatchFacts>,
 }
@@ -97,6 +99,7 @@ impl Watcher {
             refused: HashSet::new(),
             gone: HashMap::new(),
             parents: None,
+            parents_watched: BTreeSet::new(),
             door,
             facts,
         };
@@ -156,6 +159,50 @@ impl Watcher {
                     Added::NotThere | Added::Watched => {}
                 }
             }
+        }
+        self.tell();
+    }
+
+    /// Watches every directory above a root, so that a root's going and coming is announced however far above it that
+    /// happens. Those that are watched already are watched anew: another directory may be there by now.
+    fn watch_parents(&mut self) {
+        let roots = self.door.roots.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let above = || -> BTreeSet<PathBuf> {
+            let above = roots.iter().flat_map(|root| root.ancestors().skip(1));
+            above.filter(|directory| directory.is_dir()).map(Path::to_path_buf).collect()
+        };
+        self.unwatched.retain(|(kind, _)| *kind != Kind::Parent);
+        self.refused.retain(|(kind, _)| *kind != Kind::Parent);
+        let mut wanted = above();
+        if self.parents.is_none() && !wanted.is_empty() {
+            self.parents = Instance::new(Kind::Parent, self.door.clone()).ok();
+        }
+        let mut anew = wanted.clone();
+        // What was made in a directory before it was watched is announced by nothing: looked at until nothing is new.
+        while !anew.is_empty() {
+            let batch: Vec<(PathBuf, bool)> =
+                anew.iter().map(|path| (path.clone(), self.parents_watched.contains(path))).collect();
+            let added = match &mut self.parents {
+                Some(instance) => instance.watch(&batch),
+                None => vec![Added::LimitReached; batch.len()],
+            };
+            for ((path, _), added) in batch.into_iter().zip(added) {
+                self.parents_watched.remove(&path);
+                match added {
+                    Added::Watched => drop(self.parents_watched.insert(path)),
+                    Added::LimitReached => drop(self.unwatched.insert((Kind::Parent, path))),
+                    Added::Refused => drop(self.refused.insert((Kind::Parent, path))),
+                    Added::NotThere => {}
+                }
+            }
+            let now = above();
+            anew = now.difference(&wanted).cloned().collect();
+            wanted = now;
+        }
+        let gone: Vec<PathBuf> = self.parents_watched.difference(&wanted).cloned().collect();
+        self.parents_watched.retain(|path| wanted.contains(path));
+        if let Some(instance) = &mut self.parents {
+            instance.unwatch(gone);
         }
         self.tell();
     }
@@ -224,6 +271,9 @@ impl Watches for Watcher {
     }
 
     fn retry(&mut self) {
+        if self.unwatched.iter().chain(&self.refused).any(|(kind, _)| *kind == Kind::Parent) {
+            self.watch_parents();
+        }
         for kind in [Kind::Directory, Kind::Dork] {
             let of_kind = |entries: &HashSet<(Kind, PathBuf)>| -> Vec<PathBuf> {
                 entries.iter().filter(|(of, _)| *of == kind).map(|(_, path)| path.clone()).collect()
@@ -254,16 +304,7 @@ impl Watches for Watcher {
 
     fn set_roots(&mut self, roots: &[Arc<Path>]) {
         *self.door.roots.write().unwrap_or_else(PoisonError::into_inner) = roots.to_vec();
-        let is_there = |above: &&Path| above.is_dir();
-        // Of a root that is missing together with the directories above it, the next one above is watched.
-        let mut parents: Vec<&Path> = roots.iter().filter_map(|root| root.ancestors().skip(1).find(is_there)).collect();
-        parents.sort_unstable();
-        parents.dedup();
-        self.parents = Instance::new(Kind::Parent, self.door.clone()).ok();
-        if let Some(instance) = &mut self.parents {
-            let batch: Vec<(PathBuf, bool)> = parents.into_iter().map(|parent| (parent.to_owned(), false)).collect();
-            instance.watch(&batch);
-        }
+        self.watch_parents();
     }
 }
 

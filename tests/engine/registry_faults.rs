@@ -70,3 +70,52 @@ fn a_registry_that_somebody_locked_is_written_once_it_is_free() {
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(world.sweep().discovered, 1);
 }
+
+/// Has another process open the registry for writing, read it, and close it.
+fn look_from_outside(world: &World) {
+    let look = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\nc.execute('SELECT * FROM agents').fetchall()\nc.close()";
+    let done = std::process::Command::new("python3").args(["-c", look]).arg(world.registry_file()).status();
+    assert!(done.unwrap().success());
+}
+
+#[test]
+fn another_program_that_closes_the_registry_does_not_take_its_log_away() {
+    let mut world = with_two_agents();
+    world.sweep();
+    world.sweep();
+    look_from_outside(&world);
+    world.agent("root/ns/c", "c");
+    assert_eq!(world.sweep().discovered, 1);
+    let log = world.registry_file().with_file_name("registry.db-wal");
+    assert!(log.try_exists().unwrap(), "the log was deleted under the engine");
+}
+
+#[test]
+fn a_log_that_was_deleted_while_running_costs_nothing() {
+    let mut world = with_two_agents();
+    fs::remove_dir_all(world.path("root/ns/a")).unwrap();
+    world.sweep_settled();
+    let (unreachable, events) = (world.state("a"), world.events());
+    fs::remove_file(world.registry_file().with_file_name("registry.db-wal")).unwrap();
+    world.agent("root/ns/c", "c");
+    assert_eq!(world.sweep().discovered, 1);
+    assert_eq!(world.state("a"), unreachable);
+    look_from_outside(&world);
+    world.restart();
+    assert_eq!(world.state("a"), unreachable);
+    assert_eq!(world.events()[..events.len()], events);
+    world.assert_active_at("c", "root/ns/c");
+}
+
+#[test]
+fn a_registry_that_was_cut_to_nothing_while_running_is_rebuilt() {
+    let mut world = with_two_agents();
+    world.registry().settle_log().unwrap();
+    fs::File::options().write(true).open(world.registry_file()).unwrap().set_len(0).unwrap();
+    world.sweep();
+    world.sweep();
+    world.restart();
+    world.sweep();
+    world.assert_active_at("a", "root/ns/a");
+    world.assert_active_at("b", "root/ns/b");
+}

@@ -55,6 +55,11 @@ impl Vitals for Watching {
 impl Live {
     /// A root with one agent, `a` at `ns/a`, watched and swept once.
     fn start() -> Self {
+        Self::with_root("root")
+    }
+
+    /// The same, with the root somewhere else.
+    fn with_root(root: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
         fs::create_dir_all(base.join("state")).unwrap();
@@ -65,14 +70,14 @@ impl Live {
         let setup = Setup {
             registry: AgentRegistry::open(&file, &SystemClock::new().now()).unwrap().0,
             registry_file: Some(file),
-            roots: vec![base.join("root")],
+            roots: vec![base.join(root)],
             kept: Kept::default(),
             policy: Policy::default(),
             watches: Box::new(watcher),
             clock: Box::new(SystemClock::new()),
             telemetry: Telemetry { metrics: Arc::new(Metrics::new()) },
         };
-        write(&base.join("root/ns/a"), &manifest("a", "an agent"));
+        write(&base.join(root).join("ns/a"), &manifest("a", "an agent"));
         let core = MeshCore::start(Engine::new(setup).unwrap(), inbox, vitals, None, None).unwrap();
         let live = Self { dir, core };
         assert_eq!(live.core.reconcile_on_startup().unwrap().discovered, 1);
@@ -164,13 +169,40 @@ fn what_lies_below_a_directory_that_was_moved_there_and_back_is_still_watched() 
 }
 
 #[test]
-fn a_root_whose_parents_were_made_anew_is_noticed() {
+fn a_project_that_another_directory_took_the_place_of_is_still_watched() {
     let live = Live::start();
-    for round in 0..3 {
-        fs::rename(live.path("root"), live.path("away")).unwrap();
-        live.until("a", "unreachable", |record| record.is_some_and(|record| record.unreachable.is_some()));
-        fs::rename(live.path("away"), live.path("root")).unwrap();
-        live.edit("root/ns/a", "a", &format!("round {round}"));
+    for round in 0..20 {
+        let (place, aside) = (live.path("root/ns/a"), live.path(&format!("aside{round}")));
+        write(&live.path("new"), &manifest("a", &format!("another {round}")));
+        fs::rename(&place, aside).unwrap();
+        fs::rename(live.path("new"), &place).unwrap();
+        live.until("a", "the other one", |record| {
+            record.is_some_and(|record| record.columns.name == format!("another {round}"))
+        });
+        live.edit("root/ns/a", "a", &format!("edited {round}"));
+    }
+    live.nothing_left_to_do();
+}
+
+#[test]
+fn a_root_is_noticed_however_far_above_it_something_happens() {
+    let live = Live::with_root("x/y/root");
+    let gone = || live.until("a", "unreachable", |record| record.is_some_and(|record| record.unreachable.is_some()));
+    for (round, above) in ["x", "x/y", "x/y/root", "x", "x/y"].into_iter().enumerate() {
+        fs::rename(live.path(above), live.path("away")).unwrap();
+        gone();
+        fs::rename(live.path("away"), live.path(above)).unwrap();
+        live.edit("x/y/root/ns/a", "a", &format!("round {round}"));
+    }
+    for (round, above) in ["x", "x/y", "x"].into_iter().enumerate() {
+        fs::remove_dir_all(live.path(above)).unwrap();
+        gone();
+        for directory in ["x", "x/y", "x/y/root"] {
+            fs::create_dir_all(live.path(directory)).unwrap();
+            std::thread::sleep(Duration::from_millis(if round == 0 { 60 } else { 0 }));
+        }
+        live.edit("x/y/root/ns/a", "a", &format!("anew {round}"));
+        live.edit("x/y/root/ns/a", "a", &format!("edited {round}"));
     }
 }
 
