@@ -31,7 +31,7 @@ from live import TOP, Failed, default_binary
 # What opens, reads, writes, syncs, moves or removes. One that is not called in an operation costs nothing here.
 CALLS = ("openat openat2 read pread64 write pwrite64 fsync fdatasync ftruncate rename renameat renameat2 link linkat "
          "unlink unlinkat mkdir mkdirat rmdir chmod fchmod fchmodat flock statx newfstatat fstat lseek getdents64 "
-         "fallocate mmap fcntl").split()
+         "fallocate fcntl").split()
 FAULTS = ("error=EIO", "error=ENOSPC", "error=EACCES", "signal=KILL")
 TEMPORARY = ".agent.json.meshd"
 

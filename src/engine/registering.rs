@@ -216,8 +216,12 @@ impl Engine {
     /// Lets the held project go, whatever became of it. The next pass over it sees what is there.
     pub(super) fn end(&mut self, token: Token) -> Result<PathBuf, EngineError> {
         let project = self.held(token)?;
-        self.registry.transact(Durability::Rebuildable, |batch| batch.end_operation(&project))?;
         self.holds.release(&project);
+        // Whoever wrote may have failed to tidy up, and where that fails again, the note of it stays.
+        match clear_temporary(&project, Finish::Complete) {
+            Ok(_) => self.registry.transact(Durability::Rebuildable, |batch| batch.end_operation(&project)).map(drop)?,
+            Err(error) => tracing::warn!("tried again at the next start: {error}"),
+        }
         if self.memory.at(&project).is_none() && self.kept.alone().any(|root| root == project) {
             self.registry.transact(Durability::Synced, |batch| batch.remove_lone_root(&project))?;
             self.drop_lone_root(&project);

@@ -99,8 +99,12 @@ pub(super) fn record(
 ) -> Result<Option<std::path::PathBuf>, RegistrationError> {
     match steps.commit(token, id, strictness) {
         Ok(root) => {
-            if let Err(error) = placed.keep() {
-                tracing::warn!("the registration is done, but what it replaced is there still: {error}");
+            match placed.keep() {
+                // Somebody saved over it in that very moment: theirs is there now, and the next pass goes by it.
+                Err(error @ write::WriteError::Changed(_)) => return Err(error.into()),
+                // It is done. What is left is tidied up when it ends.
+                Err(error) => tracing::debug!("what was replaced is there still: {error}"),
+                Ok(()) => {}
             }
             Ok(root)
         }
