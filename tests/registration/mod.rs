@@ -92,6 +92,7 @@ impl House {
         self.core.register(project, &request, &now())
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "`json!` reads best where it is given away")]
     fn update(&self, id: &str, patch: Value) -> Result<(), RegistrationError> {
         let target = Target::Agent(id.parse().unwrap());
         self.core.update(target, patch.as_object().unwrap(), Strictness::Strict).map(drop)

@@ -24,7 +24,7 @@ fn of_two_who_register_one_project_at_once_one_wins_and_the_other_is_told() {
         });
         let won: Vec<&Agent> = outcomes.iter().flatten().collect();
         assert_eq!(won.len(), 1, "{outcomes:?}");
-        let told = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).next().unwrap();
+        let told = outcomes.iter().find_map(|outcome| outcome.as_ref().err()).unwrap();
         assert!(matches!(told, RegistrationError::AlreadyRegistered(_)), "{told:?}");
         let written: Value = serde_json::from_slice(&fs::read(file(&project)).unwrap()).unwrap();
         assert_eq!(written["id"], won[0].id().as_str());
