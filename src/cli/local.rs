@@ -11,7 +11,7 @@ use crate::daemon::assemble::{self, Unwatched};
 use crate::decide::Action;
 use crate::engine::{Engine, EngineError, ReconcileResult};
 use crate::lock::{Holder, Lock, LockError, What};
-use crate::registry::AgentRegistry;
+use crate::registry::{AgentRegistry, Durability, Imported, Taken};
 use crate::scope::Scope;
 
 /// How long a command waits for another one, and for a daemon that has the lock but does not listen yet.
@@ -62,6 +62,15 @@ pub fn accept_root(settings: &Settings, root: &Path, _witness: &Lock) -> Result<
     let result = engine.reconcile_until_settled(&scope)?;
     engine.flush()?;
     Ok(result)
+}
+
+/// Takes over what was read from a DorkOS database. No pass follows: the next one sees what was denied.
+pub fn import(settings: &Settings, imported: &Imported, _witness: &Lock) -> Result<Taken, CliError> {
+    let now = SystemClock::new().now();
+    let (mut registry, opened) = AgentRegistry::open(&settings.registry(), &now)?;
+    assemble::telemetry().registry_opened(&opened);
+    // No file could bring it back.
+    Ok(registry.transact(Durability::Synced, |batch| batch.import(imported, &now))?)
 }
 
 /// What a pass would do: makes it on a copy of the registry in memory. It takes no lock, and nothing is changed or told.

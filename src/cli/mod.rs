@@ -11,6 +11,7 @@ mod events;
 mod exit;
 mod explain;
 mod flags;
+mod import;
 mod list;
 mod local;
 mod man;
@@ -60,6 +61,7 @@ enum Command {
     Reconcile(reconcile::Reconcile),
     Roots(roots::Roots),
     Events(events::Events),
+    Import(import::Import),
     Check(check::Check),
     Completions(completions::Completions),
     Man(man::Man),
@@ -97,6 +99,7 @@ impl Cli {
             Command::Reconcile(command) => self.answer(command.given(), |context| reconcile::run(command, context)),
             Command::Roots(command) => self.answer(Given::default(), |context| roots::run(command, context)),
             Command::Events(command) => self.answer(Given::default(), |context| events::run(command, context)),
+            Command::Import(command) => self.answer(Given::default(), |context| import::run(command, context)),
             Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
             Command::Completions(command) => completions::run(command, &mut Out::new()),
             Command::Man(_) => man::run(&mut Out::new()),
