@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod cli;
 mod decide;
 mod engine;
 mod fixtures;

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::client::{Client, ClientError, PASS_WITHIN};
 use super::wire::WirePath;
+use super::wire_import::ImportRequest;
 use super::wire_registration::{
     AccessRequest, AllowAnswer, DenyRequest, HeartbeatRequest, HoldAnswer, HoldRequest, PathRequest, RecordAnswer,
     RecordRequest, RetireAnswer, RetireRequest,
@@ -15,7 +16,7 @@ use super::wire_registration::{
 use crate::agent::AgentId;
 use crate::engine::{Begun, Denying, Intent, ReconcileResult, Strictness, Token, Verdict};
 use crate::registration::{StepError, StepErrorKind, Steps};
-use crate::registry::AccessPair;
+use crate::registry::{AccessPair, Imported, Taken};
 
 impl Client {
     /// Says that an agent was heard of.
@@ -51,6 +52,15 @@ impl Client {
         let AccessPair { from, to, access } = pair;
         let request = AccessRequest { from: from.to_string(), to: to.to_string(), access: *access };
         self.ask(Method::PUT, "/api/mesh/topology/access", Some(&request), PASS_WITHIN)
+    }
+
+    /// Has it take over what a DorkOS database knew.
+    pub fn import(&self, imported: &Imported) -> Result<Taken, ClientError> {
+        let mut sum = Taken::default();
+        for part in ImportRequest::parts_of(imported) {
+            sum.add(self.post("/api/mesh/import", &part)?);
+        }
+        Ok(sum)
     }
 
     fn post<Q: Serialize, A: DeserializeOwned>(&self, route: &str, question: &Q) -> Result<A, ClientError> {

@@ -12,6 +12,7 @@ mod registration;
 mod server;
 mod socket;
 mod wire;
+mod wire_import;
 mod wire_registration;
 
 pub use server::{Api, serve};

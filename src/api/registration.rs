@@ -14,8 +14,10 @@ use super::wire_registration::{
     AccessRequest, AllowAnswer, DenyRequest, HeartbeatRequest, HoldAnswer, HoldRequest, PathRequest, RecordAnswer,
     RecordRequest, RetireAnswer, RetireRequest,
 };
+use super::wire_import::ImportRequest;
 use crate::agent::AgentId;
 use crate::engine::{ReconcileResult, Token, Verdict};
+use crate::registry::Taken;
 
 /// What a heartbeat without a word is called.
 const HEARTBEAT: &str = "heartbeat";
@@ -34,6 +36,7 @@ pub(super) fn routes() -> Router<Api> {
         .route("/api/mesh/deny", post(deny))
         .route("/api/mesh/allow", post(allow))
         .route("/api/mesh/topology/access", put(access))
+        .route("/api/mesh/import", post(import))
 }
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -94,6 +97,11 @@ async fn deny(State(api): State<Api>, body: Bytes) -> Answer<()> {
 async fn allow(State(api): State<Api>, body: Bytes) -> Answer<AllowAnswer> {
     let path = parsed::<PathRequest>(&body)?.path.to_path().map_err(bad_request)?;
     ask(api.core, move |core| Ok(AllowAnswer { was_denied: core.allow(path)? })).await
+}
+
+async fn import(State(api): State<Api>, body: Bytes) -> Answer<Taken> {
+    let imported = parsed::<ImportRequest>(&body)?.to_imported().map_err(bad_request)?;
+    ask(api.core, move |core| core.import(imported)).await
 }
 
 async fn access(State(api): State<Api>, body: Bytes) -> Answer<()> {

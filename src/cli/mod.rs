@@ -11,6 +11,7 @@ mod events;
 mod exit;
 mod explain;
 mod flags;
+mod import;
 mod list;
 mod local;
 mod man;
@@ -77,6 +78,7 @@ enum Command {
     Denied(deny::Denied),
     Relocate(relocate::Relocate),
     Heartbeat(heartbeat::Heartbeat),
+    Import(import::Import),
     Check(check::Check),
     Completions(completions::Completions),
     Man(man::Man),
@@ -123,6 +125,7 @@ impl Cli {
             Command::Denied(command) => self.answer(Given::default(), |context| deny::denied(command, context)),
             Command::Relocate(command) => self.answer(Given::default(), |context| relocate::run(command, context)),
             Command::Heartbeat(command) => self.answer(Given::default(), |context| heartbeat::run(command, context)),
+            Command::Import(command) => self.answer(Given::default(), |context| import::run(command, context)),
             Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
             Command::Completions(command) => completions::run(command, &mut Out::new()),
             Command::Man(_) => man::run(&mut Out::new()),

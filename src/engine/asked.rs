@@ -12,7 +12,7 @@ use super::site::deepest;
 use super::{EngineError, Refusal};
 use crate::agent::{AgentId, Shown};
 use crate::decide::{Policy, ProblemKind};
-use crate::registry::{AccessPair, Durability};
+use crate::registry::{AccessPair, Durability, Imported, Taken};
 use crate::scope::Scope;
 
 /// What became of one project.
@@ -106,6 +106,15 @@ impl Engine {
         let now = self.now();
         self.registry.transact(Durability::Synced, |batch| batch.set_access(pair, &now))?;
         self.want_pairs()
+    }
+
+    /// Takes over what a DorkOS database knew.
+    pub(super) fn import(&mut self, imported: &Imported) -> Result<Taken, EngineError> {
+        let now = self.now();
+        let taken = self.registry.transact(Durability::Synced, |batch| batch.import(imported, &now))?;
+        self.memory.set_denials(self.registry.denials()?);
+        self.want_pairs()?;
+        Ok(taken)
     }
 
     /// What became of a project, as the last pass over it left it.

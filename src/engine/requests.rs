@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::run::{Occasion, Runner};
 use super::{Begun, Denying, EngineError, Intent, MeshCore, Refusal, ReconcileResult, Reply, Token, Until, Verdict};
 use crate::agent::{Agent, AgentId};
-use crate::registry::AccessPair;
+use crate::registry::{AccessPair, Imported, Taken};
 use crate::relay::RelayError;
 use crate::scope::Scope;
 
@@ -102,6 +102,11 @@ impl MeshCore {
     /// Takes a person's word that a contested id belongs to the project at `path`.
     pub fn relocate(&self, id: AgentId, path: PathBuf) -> Result<(), EngineError> {
         self.answer(move |runner| runner.engine.relocate(&id, &path))
+    }
+
+    /// Takes over what a DorkOS database knew. Who is denied by it goes with the next sweep.
+    pub fn import(&self, imported: Imported) -> Result<Taken, EngineError> {
+        self.answer(move |runner| runner.engine.import(&imported))
     }
 
     /// Says whether agents of one namespace may reach those of another.

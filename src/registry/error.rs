@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
+use crate::agent::Shown;
+
 /// An operation on the registry that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -55,6 +57,14 @@ pub enum RegistryError {
         /// What it lacks.
         why: String,
     },
+    /// A database that was to be imported cannot be: it is not there, damaged, or something else.
+    #[error("{} cannot be imported: {why}", Shown::path(.path))]
+    Import {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// The row collides with another one: only this change is refused.
     #[error("the registry refuses the row: {0}")]
     Conflict(String),
@@ -80,6 +90,7 @@ impl RegistryError {
             | Self::Missing(_)
             | Self::NotAFile(_)
             | Self::Foreign { .. }
+            | Self::Import { .. }
             | Self::Conflict(_)
             | Self::Row(_) => false,
         }

@@ -6,6 +6,7 @@
 
 mod error;
 mod event;
+mod import;
 mod migrate;
 mod open;
 mod read;
@@ -13,6 +14,7 @@ mod registration;
 mod rows;
 mod write;
 mod write_agents;
+mod write_import;
 mod write_rest;
 
 use std::ops::Deref;
@@ -23,11 +25,13 @@ use rusqlite::Connection;
 
 pub use error::RegistryError;
 pub use event::{Event, EventName, StoredEvent};
+pub use import::{Imported, ImportedAgent, read_dork};
 pub use open::Opened;
 pub use read::{Denial, Filter, Reader, RootRow, Stats};
 pub use registration::{Access, AccessPair, Operation, OperationKind, Snapshot};
 pub use rows::{Record, Status};
 pub use write::{Batch, Durability};
+pub use write_import::Taken;
 
 use crate::agent::Moment;
 

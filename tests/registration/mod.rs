@@ -181,8 +181,11 @@ fn file(project: &Path) -> PathBuf {
     project.join(".dork/agent.json")
 }
 
-/// Everything below a directory: paths, and of files their content and permissions.
-fn tree(below: &Path) -> Vec<(PathBuf, Option<(Vec<u8>, u32)>)> {
+/// A path, and of a file its content and permissions.
+type Entry = (PathBuf, Option<(Vec<u8>, u32)>);
+
+/// Everything below a directory.
+fn tree(below: &Path) -> Vec<Entry> {
     let mut found = Vec::new();
     let mut open = vec![below.to_owned()];
     while let Some(directory) = open.pop() {

@@ -2,6 +2,7 @@
 
 mod batches;
 mod files;
+mod import;
 mod migrations;
 mod records;
 
