@@ -168,7 +168,7 @@ OPERATIONS = {
     "migrate": Operation(
         start_migrate,
         lambda place: ("reconcile", place.root),
-        lambda place: place.sql("registry.db", "SELECT last_seen_at FROM agents") == [("2025-06-06T06:06:06.000Z",)],
+        lambda place: place.sql("registry.db", "SELECT id, registered_at FROM agents") == [("a", "2025-05-05T05:05:05.000Z")],
         lambda place, before: True,
         lambda place, before: place.read("p") == before and has_denial(place)),
 }

@@ -121,7 +121,7 @@ pub fn text(record: &Record, context: &mut Context) -> Result<(), CliError> {
     let columns = &record.columns;
     let mut lines = vec![
         ["id".to_owned(), columns.id.clone()],
-        ["name".to_owned(), columns.display_name.clone().unwrap_or_else(|| columns.name.clone())],
+        ["name".to_owned(), columns.name.clone()],
         ["status".to_owned(), status_text(record, &context.now)],
         ["project".to_owned(), Shown::path(&record.project()).to_string()],
         ["runtime".to_owned(), columns.runtime.clone()],
@@ -129,6 +129,9 @@ pub fn text(record: &Record, context: &mut Context) -> Result<(), CliError> {
         ["relay".to_owned(), format!("relay.agent.{}.{}", columns.namespace, columns.id)],
         ["registered".to_owned(), record.registered_at.clone()],
     ];
+    if let Some(name) = &columns.display_name {
+        lines.insert(2, ["display name".to_owned(), name.clone()]);
+    }
     if let Some(seen) = &record.last_seen_at {
         let event = record.last_seen_event.as_deref().unwrap_or("seen");
         lines.push(["last seen".to_owned(), format!("{seen} ({event})")]);

@@ -1,5 +1,6 @@
 //! `meshd check`: whether the configuration and the manifests below the roots can be used. It changes nothing.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,7 +53,8 @@ pub fn run(_: &Check, context: &mut Context) -> Result<Exit, CliError> {
             let file = context.settings.file.as_deref();
             let file = file.map_or_else(|| "no file, defaults".to_owned(), |file| Shown::path(file).to_string());
             context.out.line(format_args!("configuration: {file}"))?;
-            context.out.line(format_args!("roots: {}", roots.len()))?;
+            let none = if roots.is_empty() { ": none is configured" } else { "" };
+            context.out.line(format_args!("roots: {}{none}", roots.len()))?;
             context.out.line(format_args!("manifests: {manifests}"))?;
             for finding in &findings {
                 context.out.line(format_args!("{}: {}", Shown::path(&finding.path), finding.why))?;
@@ -74,7 +76,7 @@ impl Finding {
 /// Looks at every manifest below the roots. Returns how many there are, and what is wrong.
 fn check_manifests(scanned: &Scanned) -> (u64, Vec<Finding>) {
     let roots: Vec<Arc<Path>> = scanned.roots.iter().map(|root| Arc::from(root.as_path())).collect();
-    let (mut manifests, mut findings) = (0_u64, Vec::new());
+    let (mut manifests, mut findings, mut ids) = (0_u64, Vec::new(), HashMap::new());
     for root in &roots {
         if let Err(error) = stat::directory(root) {
             findings.push(Finding { path: root.to_path_buf(), why: std::io::Error::from(error).to_string() });
@@ -89,7 +91,13 @@ fn check_manifests(scanned: &Scanned) -> (u64, Vec<Finding>) {
         for (project, sight) in projects.into_iter().zip(sights) {
             match sight.probe {
                 Probe::Absent(_) => {}
-                Probe::Present(_) => manifests = manifests.saturating_add(1),
+                Probe::Present(found) => {
+                    manifests = manifests.saturating_add(1);
+                    if let Some(first) = ids.insert(found.id().clone(), project.to_owned()) {
+                        let why = format!("claims the id {}, as {} does", found.id(), Shown::path(&first));
+                        findings.push(Finding { path: project.to_owned(), why });
+                    }
+                }
                 Probe::Unreadable(unreadable) => {
                     manifests = manifests.saturating_add(1);
                     findings.push(Finding { path: project.to_owned(), why: unreadable.why });

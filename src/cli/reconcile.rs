@@ -11,10 +11,12 @@ use crate::engine::ReconcileResult;
 
 /// Look at everything, or below some roots, and put the registry right
 ///
-/// With a daemon running, it does it. Without one the pass is made here, so that a timer can take a daemon's place.
+/// With a daemon running, it does it, below the roots that it knows. Without one the pass is made here, so that a timer can
+/// take a daemon's place: a new process looks at all roots that it knows, and at those that are named besides. Where not all
+/// of them are named, nobody is removed.
 #[derive(Debug, Args)]
 pub struct Reconcile {
-    /// Only look below these; one that is new is remembered as a scan root
+    /// Look below these; without a daemon, one that is new is remembered as a scan root
     #[arg(value_name = "ROOT")]
     roots: Vec<PathBuf>,
     /// Only say what would be done

@@ -99,6 +99,11 @@ impl RootLine {
         matches!(self.root.state, Some(RootState::Offline(_)))
     }
 
+    /// Whether a part of what is under it is not known.
+    pub fn is_degraded(&self) -> bool {
+        matches!(self.root.state, Some(RootState::Degraded(_)))
+    }
+
     /// For people.
     pub fn cells(&self) -> [String; 4] {
         let state = self.root.state.as_ref();

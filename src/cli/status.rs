@@ -120,6 +120,9 @@ impl Report {
             return out.line(format_args!("agents: none yet, there is no {none}: `meshd run ROOT` makes one"));
         };
         out.line(format_args!("agents: {}", counts(stats)))?;
+        if stats.unreachable > 0 {
+            out.line("  unreachable: `meshd list --status unreachable`, and `meshd explain ID` says why and for how long")?;
+        }
         if self.roots.is_empty() {
             out.line("roots: none; name one: `meshd run ROOT`")?;
         } else {
@@ -127,6 +130,9 @@ impl Report {
             out.table(&self.roots.iter().map(RootLine::cells).collect::<Vec<_>>())?;
             if self.roots.iter().any(RootLine::is_offline) {
                 out.line("  offline: bring it back, or if what is there now is meant: `meshd roots accept ROOT`")?;
+            }
+            if self.roots.iter().any(RootLine::is_degraded) {
+                out.line("  degraded: give the permission, or `exclude` what cannot be listed")?;
             }
         }
         if self.problems.is_empty() {
@@ -174,7 +180,9 @@ pub fn problem_json(problem: &Problem, since: &str) -> Value {
 /// What a person can do about a problem.
 pub fn remedy(kind: ProblemKind) -> &'static str {
     match kind {
-        ProblemKind::Unreadable => "repair or delete the manifest; until then the agent stays as it was last read",
+        ProblemKind::Unreadable => {
+            "repair or delete the manifest, or give the permission back; until then the agent stays as it was last read"
+        }
         ProblemKind::DuplicateId => "give one of the two another id, or delete its manifest; the recorded one keeps it",
         ProblemKind::Contested => "put the manifest back where it was, or wait: then the id goes to the other project",
     }

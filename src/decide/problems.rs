@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::roots::Roots;
-use super::{Action, Policy, Probe, Problem, ProblemKind, UnreadableKind, View};
+use super::{Action, Policy, Probe, Problem, ProblemKind, Site, Unreadable, UnreadableKind, View};
 
 /// Adds a problem for every manifest that is unreadable for good, and asks for another look at those that may be in the
 /// middle of being written.
@@ -25,6 +25,9 @@ pub fn unreadable(
     for (project, site) in &view.sites {
         let Probe::Unreadable(unreadable) = &site.probe else { continue };
         if site.denied || site.held || site.root.as_ref().is_none_or(|root| roots.is_offline(root)) {
+            continue;
+        }
+        if is_behind_what_was_not_listed(project, site, unreadable, roots) {
             continue;
         }
         let known = known.contains(project.as_path());
@@ -49,9 +52,12 @@ pub fn changes(view: &View, roots: &Roots, problems: &BTreeSet<Problem>) -> Vec<
     let standing: BTreeSet<(&Path, ProblemKind)> =
         problems.iter().map(|problem| (problem.project.as_path(), problem.kind)).collect();
     let is_unseen = |known: &Problem| {
-        view.sites
-            .get(&known.project)
-            .is_some_and(|site| site.held || site.root.as_ref().is_some_and(|root| roots.is_offline(root)))
+        view.sites.get(&known.project).is_some_and(|site| {
+            let is_offline = site.root.as_ref().is_some_and(|root| roots.is_offline(root));
+            let is_behind = matches!(&site.probe, Probe::Unreadable(unreadable)
+                if is_behind_what_was_not_listed(&known.project, site, unreadable, roots));
+            site.held || is_offline || is_behind
+        })
     };
     let is_gone = |known: &&Problem| !standing.contains(&(known.project.as_path(), known.kind)) && !is_unseen(known);
     let cleared = view.problems.iter().filter(is_gone).cloned().map(Action::Clear);
@@ -62,4 +68,9 @@ pub fn changes(view: &View, roots: &Roots, problems: &BTreeSet<Problem>) -> Vec<
         if is_known { Action::Restate(problem.clone()) } else { Action::Raise(problem.clone()) }
     });
     cleared.chain(raised).collect()
+}
+
+/// Whether a manifest could not be looked at for the reason for which its root is degraded: that is told once, there.
+fn is_behind_what_was_not_listed(project: &Path, site: &Site, unreadable: &Unreadable, roots: &Roots) -> bool {
+    unreadable.kind == UnreadableKind::Access && site.root.as_ref().is_some_and(|root| roots.in_doubt(root, project))
 }

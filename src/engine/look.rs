@@ -12,6 +12,17 @@ use crate::decide::{Checkout, Probe, Reach, Root, RootFound, Site, UnreadableKin
 use crate::disk::{Trust, Walk, stat, tree};
 use crate::scope::Scope;
 
+/// A finding that may pass by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubtful {
+    /// A manifest that does not parse: somebody may be just writing it.
+    Torn,
+    /// A manifest that is missing from its agent's home: an editor may be about to put it back.
+    Missing,
+    /// Another id at an agent's home: it may be half of a swap.
+    AnotherId,
+}
+
 impl Engine {
     /// Looks at a scope, and at whatever that brings in.
     pub(super) fn look(&mut self, scope: &Scope, now: &Moment) -> View {
@@ -174,14 +185,21 @@ impl Engine {
     fn settle_doubts(&mut self, view: &mut View, now: &Moment) {
         for (project, site) in &mut view.sites {
             let home_of = self.memory.at(project).filter(|record| record.unreachable.is_none());
-            let is_doubtful = match &site.probe {
-                Probe::Unreadable(unreadable) => unreadable.kind == UnreadableKind::Content,
-                Probe::Absent(_) => home_of.is_some(),
-                Probe::Present(found) => home_of.is_some_and(|record| record.id != *found.id()),
+            let doubtful = match &site.probe {
+                Probe::Unreadable(unreadable) if unreadable.kind == UnreadableKind::Content => Some(Doubtful::Torn),
+                Probe::Unreadable(_) => None,
+                Probe::Absent(_) => home_of.map(|_| Doubtful::Missing),
+                Probe::Present(found) => {
+                    home_of.filter(|record| record.id != *found.id()).map(|_| Doubtful::AnotherId)
+                }
             };
-            if is_doubtful {
-                let first_ms = *self.doubts.entry(project.clone()).or_insert(now.boot_ms);
-                let standing_ms = now.boot_ms.saturating_sub(first_ms);
+            if let Some(doubtful) = doubtful {
+                let entry = self.doubts.entry(project.clone()).or_insert((doubtful, now.boot_ms));
+                if entry.0 != doubtful {
+                    // What was in doubt before is over, and this is something else.
+                    *entry = (doubtful, now.boot_ms);
+                }
+                let standing_ms = now.boot_ms.saturating_sub(entry.1);
                 site.standing = Duration::from_millis(u64::try_from(standing_ms).unwrap_or(0));
             } else if !self.doubts.is_empty() {
                 self.doubts.remove(project);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::holds::{Holds, Undo};
+use super::look::Doubtful;
 use super::memory::Memory;
 use super::result::ReconcileResult;
 use crate::agent::{AgentId, Moment};
@@ -60,8 +61,8 @@ pub struct Engine {
     pub(super) holds: Holds,
     /// Who brings the relay about; none where there is none.
     pub(super) relay: Option<Desk>,
-    /// Since when, on the boot clock, a finding that may pass by itself has been so.
-    pub(super) doubts: HashMap<PathBuf, i64>,
+    /// What was found that may pass by itself, and since when, on the boot clock, it has been so.
+    pub(super) doubts: HashMap<PathBuf, (Doubtful, i64)>,
     /// When, on the boot clock, to look again.
     again: BTreeMap<PathBuf, i64>,
     /// The newest event that is forgotten already.
@@ -384,6 +385,11 @@ impl Engine {
             return false;
         }
         self.registry_times = times;
+        // Looked at twice: one read that failed looks like damage.
+        self.looks_damaged(file) && self.looks_damaged(file)
+    }
+
+    fn looks_damaged(&self, file: &Path) -> bool {
         match self.registry.beside(file).and_then(|reader| reader.integrity()) {
             Ok(findings) => !findings.is_empty(),
             // One that was cut to nothing has no schema at all.
@@ -404,6 +410,10 @@ impl Engine {
     /// Moves a damaged registry aside and begins with an empty one, which a pass over everything fills.
     pub(super) fn rebuild(&mut self) -> Result<(), RegistryError> {
         let Some(file) = self.registry_file.clone() else { return Ok(()) };
+        if !(self.looks_damaged(&file) && self.looks_damaged(&file)) {
+            // It was only met as damaged: one read failed.
+            return self.reopen();
+        }
         // The damaged one is let go before its file is moved.
         self.registry = AgentRegistry::in_memory_copy(Path::new(""))?;
         self.take_registry(AgentRegistry::open_anew(&file, &self.clock.now())?)

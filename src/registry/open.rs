@@ -43,6 +43,11 @@ pub struct Opened {
 
 /// Opens the file for writing, made, migrated or replaced as needed.
 pub(super) fn for_writing(path: &Path, now: &Moment) -> Result<(Connection, Opened), RegistryError> {
+    // Looked at twice: one read that failed looks like damage, and moving the file aside costs what no manifest holds.
+    match as_it_is(path) {
+        Err(RegistryError::Corrupt(_)) => {}
+        other => return other,
+    }
     match as_it_is(path) {
         Err(RegistryError::Corrupt(_)) => anew(path, now),
         other => other,

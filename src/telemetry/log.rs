@@ -30,7 +30,7 @@ pub struct Log {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The journal was asked for and does not answer.
-    #[error("no journal to log to: {0}")]
+    #[error("no journal to log to: `--log-format text` or `json` needs none")]
     NoJournal(#[source] std::io::Error),
     /// It is running already: a bug.
     #[error("the log is running already")]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Metrics;
 use crate::agent::Shown;
 use crate::apply::Outcome;
+use crate::decide::Action;
 use crate::registry::{Event, EventName, Opened};
 
 /// Tells of what happens. Cheap to clone.
@@ -21,6 +22,12 @@ impl Telemetry {
         self.metrics.passes.inc();
         for (_, event) in &outcome.events {
             self.event(event);
+        }
+        for action in &outcome.applied {
+            if let Action::Clear(problem) = action {
+                let project_path = Shown::path(&problem.project).to_string();
+                tracing::info!(project_path, "{project_path} is {} no more", problem.kind.as_str());
+            }
         }
         for (action, why) in &outcome.failed {
             self.metrics.registry_errors.inc();

@@ -180,3 +180,22 @@ fn a_file_in_the_place_of_the_dork_directory_is_certainly_no_manifest() {
     world.sweep_settled();
     world.assert_unreachable("a", "root/ns/a", meshd::agent::Reason::ManifestGone);
 }
+
+#[test]
+fn a_manifest_that_is_just_being_put_back_is_no_problem_yet() {
+    let mut world = World::new();
+    world.agent("root/p", "a");
+    world.sweep();
+    std::fs::remove_file(world.manifest_of("root/p")).unwrap();
+    world.look_at("root/p");
+    world.pass_time(SETTLED);
+    world.look_at("root/p");
+    world.assert_unreachable("a", "root/p", meshd::agent::Reason::ManifestGone);
+    world.pass_time(SETTLED);
+    world.write("root/p", "");
+    world.look_at("root/p");
+    assert_eq!(world.problems(), []);
+    world.agent("root/p", "a");
+    world.look_at("root/p");
+    world.assert_active_at("a", "root/p");
+}
