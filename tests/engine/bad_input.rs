@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use meshd::decide::ProblemKind;
 
-use crate::support::{World, manifest};
+use crate::support::{SETTLED, World, manifest};
 
 fn with_one_agent() -> World {
     let mut world = World::new();
