@@ -15,6 +15,12 @@ impl<'a> Shown<'a> {
         Self(text.as_bytes())
     }
 
+    /// Shows bytes that are mostly text.
+    #[must_use]
+    pub fn bytes(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// Shows a path, whatever its bytes.
     #[must_use]
     pub fn path(path: &'a Path) -> Self {

@@ -14,6 +14,7 @@ use crate::disk::{Kept, Target, Tidied, Watches};
 use crate::engine::{Engine, MeshCore, Setup, StartError, Vitals};
 use crate::registry::{AgentRegistry, Checkpointer, RegistryError, RootRow};
 use crate::relay::Relay;
+use crate::relay::local::Local;
 use crate::scope::inbox::{Announcer, inbox};
 use crate::telemetry::{Metrics, Telemetry};
 use crate::watch::watcher::Pulse;
@@ -118,7 +119,8 @@ fn open(file: &Path, telemetry: &Telemetry) -> Result<AgentRegistry, RegistryErr
 /// The relay that agents are made known to.
 fn relay(settings: &Settings) -> Option<Arc<dyn Relay>> {
     match settings.relay {
-        RelayKind::None | RelayKind::Local => None,
+        RelayKind::None => None,
+        RelayKind::Local => Some(Arc::new(Local::new(&settings.state_dir))),
     }
 }
 

@@ -114,6 +114,9 @@ enum Until {
 /// Requests that may wait: more than clients that the control socket serves at once.
 const MAX_REQUESTS: usize = 1_024;
 
+/// How long the relay's thread waits for a place among the requests.
+const REPORT_WITHIN: Duration = Duration::from_secs(1);
+
 impl MeshCore {
     /// Starts the engine's thread.
     ///
@@ -131,8 +134,9 @@ impl MeshCore {
         if let Some(relay) = relay {
             let to_engine = requests.clone();
             let report = move |report: Report| {
-                // The engine never waits for the relay's thread, so this one may wait for the engine.
-                let _ = to_engine.send(Request::Work(Box::new(move |runner| runner.hear_relay(&report))));
+                // Not for ever: an engine that ends waits for this thread.
+                let hear = Request::Work(Box::new(move |runner| runner.hear_relay(&report)));
+                let _ = to_engine.send_timeout(hear, REPORT_WITHIN);
             };
             engine.set_relay(Desk::start(relay, Limits::default(), report)?)?;
         }

@@ -1,6 +1,8 @@
 //! What the engine says to the relay: who is recorded, in which namespace, and who may reach whom. The relay's own thread
 //! brings it about; the engine never waits for it.
 
+use std::time::Duration;
+
 use super::EngineError;
 use super::pass::Engine;
 use super::run::Runner;
@@ -31,6 +33,13 @@ impl Engine {
     pub(super) fn verify_relay(&self) {
         if let Some(relay) = &self.relay {
             relay.verify();
+        }
+    }
+
+    /// Waits until the relay was told everything once, or the time is over.
+    pub(super) fn finish_relay(&mut self, within: Duration) {
+        if let Some(relay) = self.relay.take() {
+            relay.finish(within);
         }
     }
 

@@ -1,12 +1,14 @@
 //! What the handle can ask for beside a pass, and the engine thread's part of it where an answer has to wait for the relay.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::run::{Occasion, Runner};
 use super::{Begun, Denying, EngineError, Intent, MeshCore, Refusal, ReconcileResult, Reply, Token, Until, Verdict};
 use crate::agent::{Agent, AgentId};
+use crate::clock::monotonic;
 use crate::registry::{AccessPair, Imported, Taken};
 use crate::relay::RelayError;
 use crate::scope::Scope;
@@ -25,6 +27,24 @@ pub enum Strictness {
 pub struct Waiting {
     token: Token,
     then: Then,
+    /// When it is over even if the relay's thread says nothing.
+    until: Instant,
+}
+
+/// Longer than the relay may take for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+impl Waiting {
+    fn new(token: Token, then: Then) -> Self {
+        Self { token, then, until: monotonic() + ANSWER_WITHIN }
+    }
+
+    fn id(&self) -> &AgentId {
+        match &self.then {
+            Then::Registered { agent, .. } => agent.id(),
+            Then::Retire { id, .. } => id,
+        }
+    }
 }
 
 /// What is done once the relay has answered.
@@ -122,7 +142,7 @@ impl Runner {
         match committed {
             Ok(agent) if strictness == Strictness::Strict && self.engine.insist(id) => {
                 let then = Then::Registered { agent: Box::new(agent), reply };
-                self.waiting.push(Waiting { token, then });
+                self.waiting.push(Waiting::new(token, then));
             }
             committed => {
                 let _ = reply.send(committed);
@@ -139,20 +159,32 @@ impl Runner {
             }
         };
         if strictness == Strictness::Strict && self.engine.insist_gone(&id) {
-            self.waiting.push(Waiting { token, then: Then::Retire { id, denying, reply } });
+            self.waiting.push(Waiting::new(token, Then::Retire { id, denying, reply }));
         } else {
             let _ = reply.send(self.engine.retire(token, &denying));
         }
     }
 
+    /// Answers whoever waited for a relay that said nothing at all.
+    pub(super) fn stop_waiting(&mut self) {
+        let now = monotonic();
+        let over: Vec<AgentId> =
+            self.waiting.iter().filter(|waiting| waiting.until <= now).map(|waiting| waiting.id().clone()).collect();
+        for id in over {
+            self.insisted(&id, &Err(RelayError::Ambiguous("it did not answer".to_owned())));
+        }
+    }
+
+    /// When somebody will have waited for long enough.
+    pub(super) fn next_to_stop_waiting(&self) -> Option<Instant> {
+        self.waiting.iter().map(|waiting| waiting.until).min()
+    }
+
     /// What the relay did about an agent that somebody waits for.
     pub(super) fn insisted(&mut self, id: &AgentId, result: &Result<(), RelayError>) {
-        let is_meant = |waiting: &mut Waiting| match &waiting.then {
-            Then::Registered { agent, .. } => agent.id() == id,
-            Then::Retire { id: retired, .. } => retired == id,
-        };
+        let is_meant = |waiting: &mut Waiting| waiting.id() == id;
         let failed = result.as_ref().err().map(|error| EngineError::from(Refusal::Relay(error.to_string())));
-        for Waiting { token, then } in self.waiting.extract_if(.., is_meant).collect::<Vec<_>>() {
+        for Waiting { token, then, .. } in self.waiting.extract_if(.., is_meant).collect::<Vec<_>>() {
             match (then, &failed) {
                 (Then::Registered { agent, reply }, None) => {
                     let _ = reply.send(Ok(*agent));

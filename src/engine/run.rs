@@ -167,6 +167,10 @@ pub(super) enum Occasion {
     Again,
 }
 
+/// How long an ending engine waits for the relay to hear of what changed last. What it does not hear it is told at the next
+/// start.
+const RELAY_WITHIN: Duration = Duration::from_secs(2);
+
 /// A busy tree may never settle: whoever asked is answered after this at the latest.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -233,6 +237,7 @@ impl Runner {
                 if let Err(error) = self.engine.flush() {
                     tracing::error!("registry: {error}");
                 }
+                self.engine.finish_relay(RELAY_WITHIN);
                 let _ = reply.send(Ok(()));
                 ControlFlow::Break(())
             }
@@ -296,6 +301,7 @@ impl Runner {
                 Tidied::Some => Some(monotonic() + TIDY_PAUSE),
             };
         }
+        self.stop_waiting();
         let missed = self.suspects.missed(monotonic());
         if missed > 0 {
             self.shared.missed_events.fetch_add(missed, Ordering::Relaxed);
@@ -430,6 +436,7 @@ impl Runner {
         let hold = self.engine.next_run_out().map(|wait| now + wait);
         let retry = self.retry.as_ref().map(|retry| retry.due);
         let waiter = self.waiters.iter().map(|waiter| waiter.deadline).min();
-        [sweep, look, hold, retry, waiter, self.tidying, self.suspects.next()].into_iter().flatten().min()
+        let relay = self.next_to_stop_waiting();
+        [sweep, look, hold, relay, retry, waiter, self.tidying, self.suspects.next()].into_iter().flatten().min()
     }
 }

@@ -92,7 +92,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
 /// Where each library may be named: files and directories below `src`. Every dependency has its line here.
 const HOMES: [(&str, &[&str]); 28] = [
     ("notify", &["watch/backend.rs"]),
-    ("rusqlite", &["registry"]),
+    ("rusqlite", &["registry", "relay/local"]),
     ("axum", &["api"]),
     ("hyper", &["api"]),
     ("hyper_util", &["api"]),
@@ -112,8 +112,8 @@ const HOMES: [(&str, &[&str]); 28] = [
     ("jiff", &["agent"]),
     ("serde_path_to_error", &["agent", "config.rs", "config", "api"]),
     ("anyhow", &["main.rs"]),
-    ("rustix", &["disk", "clock.rs", "lock.rs", "api", "watch", "systemd.rs", "cli/events.rs"]),
-    ("crossbeam_channel", &["scope", "watch", "engine", "daemon.rs", "daemon"]),
+    ("rustix", &["disk", "clock.rs", "lock.rs", "api", "relay/local", "watch", "systemd.rs", "cli/events.rs"]),
+    ("crossbeam_channel", &["scope", "relay", "watch", "engine", "daemon.rs", "daemon"]),
     ("tokio", &["api", "daemon.rs", "daemon"]),
     ("serde", ANYWHERE),
     ("serde_json", ANYWHERE),

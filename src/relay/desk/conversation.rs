@@ -1,0 +1,336 @@
+//! The conversation with a relay: look, compare, ask for the difference, and again when something is told or answered.
+//!
+//! What is there is known from the last look and from what was done since. As soon as that is in doubt, nothing more is
+//! asked for before the next look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, at, never, select};
+
+use super::calls::{Ask, Calls, How};
+use super::tasks::Tasks;
+use super::told::{Everything, Insistence, Shared, Told};
+use super::{Limits, Report};
+use crate::agent::AgentId;
+use crate::clock::monotonic;
+use crate::relay::{Change, Relay, RelayError, Rule, Subject, Target, There, Wanted};
+
+/// One desk's conversation.
+pub(super) struct Conversation {
+    pub(super) calls: Calls,
+    pub(super) limits: Limits,
+    pub(super) shared: Arc<Shared>,
+    report: Box<dyn Fn(Report) + Send>,
+    pub(super) wanted: Wanted,
+    /// Whether everything that is wanted was told. Before that, what is there and was not told of is left alone.
+    is_told_all: bool,
+    pub(super) there: There,
+    pub(super) knowledge: Knowledge,
+    pub(super) look: Look,
+    pub(super) tasks: Tasks,
+    /// The agents whose endpoint is wanted and not known to be there.
+    missing: BTreeSet<AgentId>,
+    pub(super) insisted: BTreeMap<AgentId, Insistence>,
+    /// What was told of agents that the relay refuses.
+    pub(super) refused: BTreeMap<AgentId, String>,
+    /// What is wrong, from the first failure until everything that failed has succeeded.
+    pub(super) outage: Option<String>,
+    /// How changes are made: all at once until the backend says that it cannot.
+    pub(super) how: How,
+}
+
+/// What is known of what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Knowledge {
+    /// It was never listed.
+    Nothing,
+    /// Something happened of which nobody knows what came.
+    Doubtful,
+    /// It was listed, and everything since then was answered.
+    Certain,
+}
+
+/// The next look at what is there.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    /// When; `None` where there is no need for one.
+    pub due: Option<Instant>,
+    /// How often it failed in a row.
+    pub tries: u32,
+    /// What was changed while the relay was listing. Its list may hold it or not.
+    pub meanwhile: Vec<Change>,
+    /// Whether something came to be in doubt meanwhile.
+    pub doubted: bool,
+}
+
+impl Conversation {
+    pub fn new(relay: Arc<dyn Relay>, limits: Limits, report: Box<dyn Fn(Report) + Send>, shared: Arc<Shared>) -> Self {
+        Self {
+            calls: Calls::new(relay),
+            limits,
+            shared,
+            report,
+            wanted: Wanted::default(),
+            is_told_all: false,
+            there: There::default(),
+            knowledge: Knowledge::Nothing,
+            look: Look::default(),
+            tasks: Tasks::default(),
+            missing: BTreeSet::new(),
+            insisted: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            outage: None,
+            how: How::Batch,
+        }
+    }
+
+    /// Goes on until the desk is dropped.
+    pub fn run(mut self, bell: &Receiver<()>) {
+        let answers = self.calls.answers();
+        loop {
+            let told = self.shared.hear();
+            if told.stop {
+                return;
+            }
+            let now = monotonic();
+            self.hear(told, now);
+            self.give_up_waiting(now);
+            self.tasks.wake(now);
+            self.start(now);
+            self.end_outage();
+            self.publish();
+            let timer = self.next_time().map_or_else(never, at);
+            select! {
+                // Gone without a word: the desk is.
+                recv(bell) -> stroke => if stroke.is_err() { return },
+                recv(answers) -> answer => if let Some(returned) = answer.ok().and_then(|one| self.calls.returned(one)) {
+                    self.answered(returned, monotonic());
+                },
+                recv(timer) -> _ => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, told: Told, now: Instant) {
+        let something = told.all.is_some() || !told.changed.is_empty() || told.pairs.is_some();
+        if let Some(Everything { endpoints, pairs }) = told.all {
+            self.wanted = Wanted::of(endpoints, &pairs);
+            self.is_told_all = true;
+            let wanted = &self.wanted;
+            self.refused.retain(|id, _| wanted.namespace(id).is_some());
+            self.look.due = Some(now);
+            self.compare();
+        }
+        for (id, namespace) in told.changed {
+            let before = self.wanted.namespace(&id).cloned();
+            // That nothing is wanted is news where not everything was told yet.
+            if before == namespace && namespace.is_some() {
+                continue;
+            }
+            self.wanted.set(id.clone(), namespace.clone());
+            self.refused.remove(&id);
+            for rule in [before, namespace].iter().flatten().flat_map(Rule::of_namespace).flatten() {
+                self.touch_if_it_differs(&Target::Rule(rule));
+            }
+            self.count_missing(&id);
+            self.tasks.touch(&Target::Agent(id));
+        }
+        if let Some(pairs) = told.pairs {
+            self.wanted.set_pairs(&pairs);
+            self.compare();
+        }
+        if told.verify {
+            self.tasks.touch_all();
+        }
+        let insists = !told.insisted.is_empty();
+        for (id, insistence) in told.insisted {
+            self.insist(id, insistence);
+        }
+        let uncertain = self.knowledge != Knowledge::Certain;
+        let at_once = told.verify || (uncertain && (insists || (something && self.look.due.is_none())));
+        if at_once {
+            self.look.due = Some(now);
+        }
+    }
+
+    fn insist(&mut self, id: AgentId, insistence: Insistence) {
+        let rules = self.wanted.namespace(&id).map(Rule::of_namespace);
+        for rule in rules.into_iter().flatten().flatten() {
+            let rule = Target::Rule(rule);
+            if self.tasks.has(&rule) {
+                self.tasks.hurry(&rule);
+            }
+        }
+        self.tasks.hurry(&Target::Agent(id.clone()));
+        let known = self.insisted.entry(id).or_insert(Insistence { answers: 0, ..insistence });
+        known.answers = known.answers.saturating_add(insistence.answers);
+    }
+
+    /// Asks for what there is to ask for.
+    fn start(&mut self, now: Instant) {
+        if self.calls.is_cut_off() && (self.look.due.is_some() || self.tasks.has_ready()) {
+            self.cut_off();
+        }
+        if self.may_look(now) {
+            self.look = Look { due: None, tries: self.look.tries, ..Look::default() };
+            if let Err(error) = self.calls.start(Ask::List, now, self.limits.call_within) {
+                self.not_listed(&no_thread(&error), now);
+            }
+        }
+        if self.knowledge != Knowledge::Certain {
+            return;
+        }
+        match self.how {
+            How::Batch => self.start_batch(now),
+            How::Single => self.start_singles(now),
+        }
+    }
+
+    fn start_batch(&mut self, now: Instant) {
+        // A backend that swallowed several batches is not given more before one of them is back.
+        if self.calls.is_making_batch() || self.calls.spares() || !self.calls.has_room() {
+            return;
+        }
+        let ready = self.tasks.all_ready();
+        let plan = self.wanted.plan(&self.there, &ready);
+        let (targets, changes): (Vec<Target>, Vec<Change>) =
+            plan.into_iter().map(|(target, change)| (target.clone(), change)).unzip();
+        let planned: BTreeSet<&Target> = targets.iter().collect();
+        for target in ready.iter().filter(|target| !planned.contains(target)) {
+            self.rest(target);
+        }
+        if !changes.is_empty() {
+            self.ask(changes, targets, How::Batch, now);
+        }
+    }
+
+    fn start_singles(&mut self, now: Instant) {
+        while self.calls.has_room()
+            && let Some(target) = self.tasks.next()
+        {
+            let first = self.wanted.plan(&self.there, [&target]).into_iter().next();
+            match first {
+                None => self.rest(&target),
+                Some(_) if self.calls.spares() && self.calls.is_out(&target) => {
+                    self.tasks.sleep(&target, now + self.limits.retry_at_most);
+                }
+                Some((_, change)) => self.ask(vec![change], vec![target.clone()], How::Single, now),
+            }
+        }
+    }
+
+    fn ask(&mut self, changes: Vec<Change>, targets: Vec<Target>, how: How, now: Instant) {
+        for target in &targets {
+            self.tasks.asked(target);
+        }
+        let asked = targets.clone();
+        if let Err(error) = self.calls.start(Ask::Changes { changes, targets, how }, now, self.limits.call_within) {
+            let error = no_thread(&error);
+            for target in asked {
+                self.failed(&target, &error, now);
+            }
+        }
+    }
+
+    /// There is nothing to ask for about this target now: it is done, or it is impossible, or it waits.
+    fn rest(&mut self, target: &Target) {
+        if let Target::Agent(id) = target
+            && let Some(Err(error)) = self.wanted.namespace(id).map(|namespace| Subject::of_agent(namespace, id))
+        {
+            return self.refuse(target, &RelayError::Rejected(format!("its namespace makes no subject: {error}")));
+        }
+        if self.wanted.changes(&self.there, target).is_empty() {
+            return self.settle(target);
+        }
+        let namespace = match target {
+            Target::Rule(rule) => rule.namespace().map(str::to_owned),
+            Target::Agent(id) => self.wanted.namespace(id).map(ToString::to_string),
+        };
+        self.tasks.block(target, &namespace.unwrap_or_default());
+    }
+
+    /// Works out what differs between what is wanted and what is known to be there.
+    pub(super) fn compare(&mut self) {
+        let (wanted, there) = (&self.wanted, &self.there);
+        self.missing = wanted.agents().filter(|id| is_missing(wanted, there, id)).cloned().collect();
+        if self.knowledge != Knowledge::Certain {
+            return;
+        }
+        let mut differing = self.wanted.differing(&self.there);
+        if !self.is_told_all {
+            differing.retain(|target| match target {
+                Target::Rule(rule) => self.wanted.rules().contains(rule),
+                Target::Agent(id) => self.wanted.namespace(id).is_some() || self.tasks.has(target),
+            });
+        }
+        for target in self.tasks.settled(&differing) {
+            self.settle(&target);
+        }
+        for target in differing.iter().filter(|target| !self.tasks.has(target)).collect::<Vec<_>>() {
+            self.tasks.touch(target);
+        }
+    }
+
+    fn touch_if_it_differs(&mut self, target: &Target) {
+        if self.tasks.has(target) || !self.wanted.changes(&self.there, target).is_empty() {
+            self.tasks.touch(target);
+        }
+    }
+
+    pub(super) fn count_missing(&mut self, id: &AgentId) {
+        if is_missing(&self.wanted, &self.there, id) {
+            self.missing.insert(id.clone());
+        } else {
+            self.missing.remove(id);
+        }
+    }
+
+    pub(super) fn pending(&self) -> u64 {
+        let pending = match self.knowledge {
+            Knowledge::Nothing => self.wanted.len(),
+            Knowledge::Doubtful | Knowledge::Certain => self.missing.len(),
+        };
+        u64::try_from(pending).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn tell(&self, report: Report) {
+        (self.report)(report);
+    }
+
+    fn may_look(&self, now: Instant) -> bool {
+        self.look.due.is_some_and(|due| due <= now) && self.can_look()
+    }
+
+    /// Whether a look could be had. Listings that hang take half of the threads at most, like everything else.
+    fn can_look(&self) -> bool {
+        self.calls.has_room() && !self.calls.is_listing() && !(self.calls.spares() && self.calls.left_a_listing())
+    }
+
+    /// When something is to be done that nobody rings for.
+    fn next_time(&self) -> Option<Instant> {
+        let look = self.look.due.filter(|_| self.can_look());
+        let answer = self.insisted.values().map(|insistence| insistence.until).min();
+        [look, answer, self.calls.next_deadline(), self.tasks.next_wake()].into_iter().flatten().min()
+    }
+
+    fn publish(&self) {
+        let refused = self.refused.iter().next().map(|(id, why)| format!("agent {id}: {why}"));
+        // What cannot be asked, since calls never came back, was tried as far as it goes.
+        let asked = self.knowledge != Knowledge::Certain || !self.tasks.has_ready() || self.calls.left_behind() > 0;
+        let tried = asked && !self.calls.is_waiting();
+        self.shared.publish(self.pending(), self.outage.as_deref().or(refused.as_deref()), tried);
+    }
+}
+
+fn is_missing(wanted: &Wanted, there: &There, id: &AgentId) -> bool {
+    wanted.namespace(id).is_some_and(|namespace| {
+        let is_it = |subject: &Subject| subject.is_of(namespace, id) && !there.is_broken(subject);
+        !there.subjects(id).iter().any(is_it)
+    })
+}
+
+fn no_thread(error: &std::io::Error) -> RelayError {
+    RelayError::Unavailable(format!("there is no thread for a call: {error}"))
+}
