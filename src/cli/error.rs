@@ -1,8 +1,10 @@
 //! What can go wrong with a command, and which exit code that is.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use super::Exit;
+use crate::agent::Shown;
 use crate::api::client::ClientError;
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
@@ -44,6 +46,15 @@ pub enum CliError {
     /// There is nothing to look at.
     #[error("no scan root is known: name one, `meshd reconcile ROOT`, or put `roots` into the configuration")]
     NoRoots,
+    /// The answer of a person could not be read.
+    #[error("cannot read an answer")]
+    Input(#[source] std::io::Error),
+    /// A person was to pick, and there is none.
+    #[error("there is no terminal to ask on: say `--yes` for all")]
+    NobodyToAsk,
+    /// A project could not be registered.
+    #[error("cannot register {}: this meshd writes no manifests", Shown::path(.0))]
+    CannotRegister(PathBuf),
     /// There is no such agent.
     #[error("no agent is recorded as `{0}`")]
     NoSuchAgent(String),
@@ -58,6 +69,7 @@ impl CliError {
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
             Self::Config(_) | Self::NoRoots => Exit::Configuration,
             Self::Registry(error) | Self::Daemon(DaemonError::Registry(error)) => of_registry(error),
+            Self::NobodyToAsk => Exit::Usage,
             Self::Client(ClientError::NoDaemon(_)) => Exit::DaemonNeeded,
             Self::Lock(error) | Self::Daemon(DaemonError::Lock(error)) => of_lock(error),
             Self::Output(_)
@@ -66,6 +78,8 @@ impl CliError {
             | Self::Client(_)
             | Self::Engine(_)
             | Self::Daemon(_)
+            | Self::Input(_)
+            | Self::CannotRegister(_)
             | Self::NoSuchAgent(_) => Exit::Failed,
         }
     }

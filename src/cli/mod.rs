@@ -6,6 +6,7 @@
 mod agent;
 mod check;
 mod completions;
+mod discover;
 mod error;
 mod events;
 mod exit;
@@ -61,6 +62,7 @@ enum Command {
     Reconcile(reconcile::Reconcile),
     Roots(roots::Roots),
     Events(events::Events),
+    Discover(discover::Discover),
     Import(import::Import),
     Check(check::Check),
     Completions(completions::Completions),
@@ -99,6 +101,7 @@ impl Cli {
             Command::Reconcile(command) => self.answer(command.given(), |context| reconcile::run(command, context)),
             Command::Roots(command) => self.answer(Given::default(), |context| roots::run(command, context)),
             Command::Events(command) => self.answer(Given::default(), |context| events::run(command, context)),
+            Command::Discover(command) => self.answer(Given::default(), |context| discover::run(command, context)),
             Command::Import(command) => self.answer(Given::default(), |context| import::run(command, context)),
             Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
             Command::Completions(command) => completions::run(command, &mut Out::new()),

@@ -1,5 +1,6 @@
 //! The commands as a user runs them: the binary, what it prints, and its exit code.
 
+mod discover;
 mod import;
 
 use std::path::{Path, PathBuf};
