@@ -48,7 +48,8 @@ impl fmt::Display for Shown<'_> {
 
 /// Whether a character does something else than show itself: Unicode's `Cc`, and those of `Cf`, `Zl` and `Zp` that
 /// reorder, break or hide text.
-pub(super) fn acts(c: char) -> bool {
+#[must_use]
+pub fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

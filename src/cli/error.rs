@@ -62,6 +62,12 @@ pub enum CliError {
     /// What was named to be looked under is no directory.
     #[error("{} is not there, or no directory", Shown::path(.0))]
     NoSuchRoot(PathBuf),
+    /// The answer of a person could not be read.
+    #[error("cannot read an answer")]
+    Input(#[source] std::io::Error),
+    /// A person was to pick, and there is none.
+    #[error("there is no terminal to ask on: say `--yes` for all")]
+    NobodyToAsk,
     /// There is no such agent.
     #[error("no agent is recorded as `{0}`")]
     NoSuchAgent(String),
@@ -75,7 +81,7 @@ impl CliError {
             // Whoever read the answer has read enough: `meshd list | head -1`.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
             Self::Config(_) | Self::NoRoots => Exit::Configuration,
-            Self::NothingToDo(_) => Exit::Usage,
+            Self::NothingToDo(_) | Self::NobodyToAsk => Exit::Usage,
             Self::Registry(error)
             | Self::Start(StartError::Registry(error))
             | Self::Daemon(DaemonError::Registry(error) | DaemonError::Start(StartError::Registry(error))) => {
@@ -93,6 +99,7 @@ impl CliError {
             | Self::Start(_)
             | Self::NotDenied(_)
             | Self::NoSuchRoot(_)
+            | Self::Input(_)
             | Self::NoSuchAgent(_) => Exit::Failed,
         }
     }

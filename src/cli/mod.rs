@@ -6,6 +6,7 @@
 mod agent;
 mod check;
 mod completions;
+mod discover;
 mod error;
 mod events;
 mod exit;
@@ -79,6 +80,7 @@ enum Command {
     Denied(deny::Denied),
     Relocate(relocate::Relocate),
     Heartbeat(heartbeat::Heartbeat),
+    Discover(discover::Discover),
     Import(import::Import),
     Check(check::Check),
     Completions(completions::Completions),
@@ -126,6 +128,7 @@ impl Cli {
             Command::Denied(command) => self.answer(Given::default(), |context| deny::denied(command, context)),
             Command::Relocate(command) => self.answer(Given::default(), |context| relocate::run(command, context)),
             Command::Heartbeat(command) => self.answer(Given::default(), |context| heartbeat::run(command, context)),
+            Command::Discover(command) => self.answer(Given::default(), |context| discover::run(command, context)),
             Command::Import(command) => self.answer(Given::default(), |context| import::run(command, context)),
             Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
             Command::Completions(command) => completions::run(command, &mut Out::new()),

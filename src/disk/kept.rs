@@ -98,6 +98,12 @@ pub fn keeps_name(name: &OsStr) -> bool {
     (if dotted { is(&DOTTED) } else { !is(&EXCLUDED) }) && !bytes.windows(BACKUP.len()).any(|part| part == BACKUP)
 }
 
+/// Whether a directory of this name belongs to an agent tool: what is in it may be a project, it itself is none.
+#[must_use]
+pub fn is_of_a_tool(name: &OsStr) -> bool {
+    DOTTED.iter().any(|other| other.as_bytes() == name.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

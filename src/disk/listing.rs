@@ -40,6 +40,12 @@ const BUFFER_BYTES: usize = 8 * 1024;
 
 /// Lists `path`.
 pub fn list(path: &Path, kept: &Kept) -> Result<Listing, Errno> {
+    list_noting(path, kept, |_, _| {})
+}
+
+/// Lists `path`, and shows `note` the name and type of every entry on the way. Some file systems do not tell the type:
+/// then it is [`FileType::Unknown`].
+pub fn list_noting(path: &Path, kept: &Kept, mut note: impl FnMut(&OsStr, FileType)) -> Result<Listing, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = openat(CWD, path, flags, Mode::empty())?;
     let mut listing = Listing { stat: stat::open_directory(&directory)?, children: Vec::new(), dork: Dork::No };
@@ -48,6 +54,7 @@ pub fn list(path: &Path, kept: &Kept) -> Result<Listing, Errno> {
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        note(name, entry.file_type());
         let is_dork = name == DORK;
         if !is_dork && !keeps_name(name) {
             continue;

@@ -3,6 +3,7 @@
 //! Nothing in here follows a symbolic link, blocks on what a project put in its place, or reads more than a manifest may
 //! have. It answers in the types of [`crate::decide`], which owns what a look can find.
 
+pub mod discover;
 pub mod kept;
 pub mod listing;
 mod open;
@@ -12,6 +13,7 @@ pub mod stat;
 pub mod tree;
 pub mod write;
 
+pub use discover::{Candidate, candidates};
 pub use kept::Kept;
 pub use path_map::PathMap;
 pub use probe::{Sight, probe};

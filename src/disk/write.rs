@@ -25,16 +25,15 @@ mod site;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use delete::{Deleted, delete};
 pub use error::WriteError;
 
-use super::DORK;
 use crate::agent::Fingerprint;
 use content::{Content, must_fit};
 use names::{Moved, Swapped, Way};
-use site::{Origin, Site};
+use site::{Origin, Site, in_dork};
 
 /// The one name, in `.dork`, that a file may have while a manifest is written or deleted.
 pub const TEMPORARY: &str = ".agent.json.meshd";
@@ -184,8 +183,11 @@ impl Placed {
                     Err(error) => return Err(error),
                 }
                 site.remove(TEMPORARY)?;
-                site.sync()?;
-                if *origin == Origin::Made { site.unmake() } else { Ok(()) }
+                let synced = site.sync();
+                if *origin == Origin::Made {
+                    site.unmake()?;
+                }
+                synced
             }
             Before::Aside(before) => {
                 if !site.holds(FILE, ours)? {
@@ -293,9 +295,4 @@ fn read_expected(site: &Site, name: &str, expected: &[u8]) -> Result<Content, Wr
         Ok(_) | Err(WriteError::NotAManifest { .. }) => Err(changed()),
         Err(error) => Err(error),
     }
-}
-
-/// For messages: a file in a project's `.dork`.
-fn in_dork(project: &Path, name: &str) -> PathBuf {
-    project.join(DORK).join(name)
 }

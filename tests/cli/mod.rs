@@ -1,6 +1,7 @@
 //! The commands as a user runs them: the binary, what it prints, and its exit code.
 
 mod check;
+mod discover;
 mod import;
 
 use std::path::{Path, PathBuf};

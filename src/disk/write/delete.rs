@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::content::Content;
 use super::names::{Moved, Way};
-use super::site::Site;
-use super::{FILE, Finish, TEMPORARY, WriteError, in_dork};
+use super::site::{Site, in_dork};
+use super::{FILE, Finish, TEMPORARY, WriteError};
 use crate::agent::{AgentId, Manifest};
 
 /// Deletes the project's manifest if it still carries this id.

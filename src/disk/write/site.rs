@@ -68,14 +68,14 @@ impl Site {
         // Whoever holds the lock owns the temporary name: what has it then was left by a kill. Where directories cannot
         // be locked (NFS), the registry's own lock has to do.
         match flock(&dork, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => Err(WriteError::Busy(project_path.join(DORK).join(FILE))),
+            Err(Errno::WOULDBLOCK) => Err(WriteError::Busy(in_dork(project_path, FILE))),
             Ok(()) | Err(_) => Ok(Self { way, project_path: project_path.to_owned(), project, dork }),
         }
     }
 
     /// The path of a file in here, for messages.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.project_path.join(DORK).join(name)
+        in_dork(&self.project_path, name)
     }
 
     /// The regular file of this name; `None` if there is nothing.
@@ -211,4 +211,9 @@ fn unmake(project: &OwnedFd, project_path: &Path) -> Result<Option<()>, WriteErr
         Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(errno) => Err(WriteError::io("remove", &project_path.join(DORK), errno)),
     }
+}
+
+/// The path of a file in a project's `.dork`, for messages.
+pub fn in_dork(project: &Path, name: &str) -> PathBuf {
+    project.join(DORK).join(name)
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::delete::delete_by;
 use super::*;
 use crate::agent::AgentId;
+use crate::disk::DORK;
 
 const WAYS: [Way; 3] = [Way::Newest, Way::Links, Way::Oldest];
 

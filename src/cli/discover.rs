@@ -1,0 +1,297 @@
+//! `meshd discover`: directories that look like agent projects and have no manifest.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::{BufRead, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::wording::put_path;
+use super::{CliError, Context, Exit, Form, local};
+use crate::agent::{AgentId, Moment, Shown};
+use crate::clock;
+use crate::config::canonical;
+use crate::daemon::assemble::{self, Scanned};
+use crate::disk::{Candidate, Kept, candidates, stat};
+use crate::registration::{self, Register, RegistrationError, Steps};
+
+/// Find directories that look like agent projects and have no manifest
+#[derive(Debug, Args)]
+pub struct Discover {
+    /// Where to look [default: the scan roots]
+    #[arg(value_name = "ROOT")]
+    roots: Vec<PathBuf>,
+    /// Register those that are picked
+    #[arg(long)]
+    register: bool,
+    /// Pick all of them without asking
+    #[arg(long, requires = "register")]
+    yes: bool,
+}
+
+/// Where to look, and what is never registered.
+struct Places {
+    roots: Vec<Arc<Path>>,
+    kept: Kept,
+    denied: Vec<PathBuf>,
+}
+
+pub fn run(command: &Discover, context: &mut Context) -> Result<Exit, CliError> {
+    let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && context.form == Form::Text;
+    if command.register && !command.yes && !may_ask {
+        return Err(CliError::NobodyToAsk);
+    }
+    let Places { roots, kept, denied } = places(command, context)?;
+    let missing = warn_of_missing(&roots);
+    let homes = homes();
+    let except = |path: &Path| homes.contains(path) || denied.iter().any(|denied| path.starts_with(denied));
+    let mut progress = Progress::begin();
+    let found = candidates(&roots, &kept, except, &mut |looked| progress.tell(looked));
+    drop(progress);
+    if !command.register {
+        print(&found, context)?;
+        // Who named a root wants to know; a drive of the configuration may well be unplugged.
+        return Ok(if missing && !command.roots.is_empty() { Exit::Failed } else { Exit::Done });
+    }
+    if context.form == Form::Text {
+        print(&found, context)?;
+        context.out.flush()?;
+    }
+    let picked = if command.yes || found.is_empty() { (0..found.len()).collect() } else { ask(found.len())? };
+    let picked = picked.into_iter().filter_map(|place| found.get(place));
+    register_all(picked, context)
+}
+
+/// Registers them; one that fails is said and stops no other.
+fn register_all<'a>(picked: impl Iterator<Item = &'a Candidate>, context: &mut Context) -> Result<Exit, CliError> {
+    let (picked, now): (Vec<&Candidate>, Moment) = (picked.collect(), context.now.clone());
+    let outcomes = local::through_daemon_or_core(
+        &context.settings,
+        |daemon| Ok(picked.iter().map(|candidate| register(daemon, candidate, &now)).collect::<Vec<_>>()),
+        |core| Ok(picked.iter().map(|candidate| register(core, candidate, &now)).collect::<Vec<_>>()),
+    )?;
+    let (mut registered, mut failed) = (Vec::new(), Vec::new());
+    for (candidate, outcome) in picked.into_iter().zip(outcomes) {
+        let mut object = Map::new();
+        put_path(&mut object, "path", &candidate.path);
+        match outcome {
+            Ok(id) => {
+                if context.form == Form::Text {
+                    context.out.line(format_args!("registered {id} at {}", Shown::path(&candidate.path)))?;
+                }
+                object.insert("agentId".to_owned(), id.as_str().into());
+                registered.push(object);
+            }
+            Err(error) => {
+                if context.form == Form::Text {
+                    context.out.line(format_args!("not registered: {}: {error}", Shown::path(&candidate.path)))?;
+                }
+                object.insert("why".to_owned(), error.to_string().into());
+                failed.push(object);
+            }
+        }
+    }
+    let exit = if failed.is_empty() { Exit::Done } else { Exit::Failed };
+    if context.form == Form::Json {
+        context.out.json(&json!({ "registered": registered, "failed": failed }))?;
+    }
+    Ok(exit)
+}
+
+/// Registers one.
+fn register(steps: &impl Steps, candidate: &Candidate, now: &Moment) -> Result<AgentId, RegistrationError> {
+    let mut fields = Map::new();
+    fields.insert("name".to_owned(), candidate.name.clone().into());
+    fields.insert("runtime".to_owned(), candidate.runtime.as_str().into());
+    if let Some(description) = &candidate.description {
+        fields.insert("description".to_owned(), description.clone().into());
+    }
+    let agent = registration::register(steps, &candidate.path, &Register::new(fields), now)?;
+    Ok(agent.id().clone())
+}
+
+/// Where this command is to look.
+fn places(command: &Discover, context: &Context) -> Result<Places, CliError> {
+    let settings = &context.settings;
+    let named = command.roots.iter().map(|root| canonical(&std::path::absolute(root).unwrap_or_else(|_| root.clone())));
+    let (known, denied) = match context.registry() {
+        Ok(registry) => (registry.roots()?, registry.denials()?),
+        Err(CliError::NoRegistry(_)) => (Vec::new(), Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let Scanned { roots: known, kept } = assemble::scanned(settings, known, &[]);
+    let roots: Vec<PathBuf> = if command.roots.is_empty() { known } else { named.collect() };
+    if roots.is_empty() {
+        return Err(CliError::NoRoots);
+    }
+    Ok(Places { roots: roots.into_iter().map(Arc::from).collect(), kept, denied })
+}
+
+/// Says which roots cannot be looked at; whether there are any.
+fn warn_of_missing(roots: &[Arc<Path>]) -> bool {
+    let mut missing = false;
+    for root in roots {
+        if let Err(error) = stat::directory(root) {
+            tracing::warn!("{}: {}", Shown::path(root), std::io::Error::from(error));
+            missing = true;
+        }
+    }
+    missing
+}
+
+/// The user's home, as the environment and as the user database has it: agent tools keep their own things there.
+fn homes() -> BTreeSet<PathBuf> {
+    let said = std::env::var_os("HOME").map(PathBuf::from);
+    let user = std::fs::metadata("/proc/self").map(|process| process.uid()).ok();
+    let users = std::fs::read("/etc/passwd").unwrap_or_default();
+    let recorded = user.and_then(|user| home_of(&users, user));
+    said.into_iter().chain(recorded).filter(|home| home.is_absolute()).map(|home| canonical(&home)).collect()
+}
+
+/// The home of a user in the text of `/etc/passwd`.
+fn home_of(users: &[u8], user: u32) -> Option<PathBuf> {
+    users.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|byte| *byte == b':').skip(2);
+        let is_user = fields.next()? == user.to_string().as_bytes();
+        let home = fields.nth(2)?;
+        is_user.then(|| PathBuf::from(OsStr::from_bytes(home)))
+    })
+}
+
+fn print(found: &[Candidate], context: &mut Context) -> Result<(), CliError> {
+    match context.form {
+        Form::Json => {
+            let candidates: Vec<Value> = found.iter().map(json).collect();
+            context.out.json(&json!({ "candidates": candidates }))
+        }
+        Form::Text if found.is_empty() => context.out.line("no candidates"),
+        Form::Text => {
+            let mut rows = vec![["NO", "RUNTIME", "NAME", "PROJECT", "FOUND", "DESCRIPTION"].map(str::to_owned)];
+            rows.extend((1_usize..).zip(found).map(|(number, candidate)| cells(number, candidate)));
+            context.out.table(&rows)
+        }
+    }
+}
+
+fn json(candidate: &Candidate) -> Value {
+    let mut object = Map::new();
+    put_path(&mut object, "path", &candidate.path);
+    object.insert("name".to_owned(), candidate.name.clone().into());
+    object.insert("runtime".to_owned(), candidate.runtime.as_str().into());
+    object.insert("description".to_owned(), candidate.description.clone().into());
+    object.insert("markers".to_owned(), candidate.markers.clone().into());
+    Value::Object(object)
+}
+
+fn cells(number: usize, candidate: &Candidate) -> [String; 6] {
+    /// What is left of a line, mostly; all of it is in the JSON.
+    const MAX_CHARS: usize = 60;
+    let description = candidate.description.as_deref().unwrap_or_default();
+    let cut = description.char_indices().nth(MAX_CHARS).and_then(|(end, _)| description.get(..end));
+    [
+        number.to_string(),
+        candidate.runtime.as_str().to_owned(),
+        candidate.name.clone(),
+        Shown::path(&candidate.path).to_string(),
+        candidate.markers.join(" "),
+        cut.map_or_else(|| description.to_owned(), |cut| format!("{cut}…")),
+    ]
+}
+
+/// Asks which of `count` are meant, until the answer is one.
+fn ask(count: usize) -> Result<BTreeSet<usize>, CliError> {
+    let mut stderr = std::io::stderr();
+    loop {
+        write!(stderr, "Which of them? (numbers, ranges like 2-5, `all`; nothing for none) ")
+            .map_err(CliError::Output)?;
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map_err(CliError::Input)?;
+        match picked(&line, count) {
+            Ok(picked) => return Ok(picked),
+            Err(why) => writeln!(stderr, "{}", Shown::text(&why)).map_err(CliError::Output)?,
+        }
+    }
+}
+
+/// The places, counted from zero, that an answer means.
+fn picked(answer: &str, count: usize) -> Result<BTreeSet<usize>, String> {
+    let mut picked = BTreeSet::new();
+    for part in answer.split([',', ' ', '\t', '\n']).filter(|part| !part.is_empty()) {
+        if part == "all" {
+            picked.extend(0..count);
+            continue;
+        }
+        let number = |text: &str| match text.parse::<usize>() {
+            Ok(number) if (1..=count).contains(&number) => Ok(number),
+            Ok(_) | Err(_) => Err(format!("`{part}` is none of 1 to {count}")),
+        };
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            return Err(format!("`{part}` goes backwards"));
+        }
+        picked.extend(first.saturating_sub(1)..last);
+    }
+    Ok(picked)
+}
+
+/// Says on a terminal how far it is; nothing where stderr is none.
+struct Progress {
+    told: Option<Instant>,
+}
+
+/// As often as a person can read it.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+impl Progress {
+    fn begin() -> Self {
+        Self { told: std::io::stderr().is_terminal().then(clock::monotonic) }
+    }
+
+    fn tell(&mut self, looked: usize) {
+        if self.told.is_some_and(|told| told.elapsed() >= TELL_EVERY) {
+            self.told = Some(clock::monotonic());
+            // That nobody can be told changes nothing about what is found.
+            let _ = write!(std::io::stderr(), "\r{looked} directories");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.told.is_some() {
+            // To the beginning of the line, which is then cleared.
+            let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_numbers_ranges_all_or_nothing() {
+        let places = |answer: &str| picked(answer, 9).map(|picked| picked.into_iter().collect::<Vec<_>>());
+        assert_eq!(places("1, 3-5 9\n").unwrap(), [0, 2, 3, 4, 8]);
+        assert_eq!(places(" all\n").unwrap().len(), 9);
+        assert!(places("\n").unwrap().is_empty() && places("").unwrap().is_empty());
+        for bad in ["0", "10", "5-3", "1-", "-", "x", "1-10", "99999999999999999999999"] {
+            assert!(places(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_home_is_found_by_the_users_number() {
+        let users = b"root:x:0:0:root:/root:/bin/bash\nbroken\nme:x:1000:1000:,,,:/home/m\xffe:/bin/sh\n";
+        assert_eq!(home_of(users, 0), Some(PathBuf::from("/root")));
+        assert_eq!(home_of(users, 1000), Some(PathBuf::from(OsStr::from_bytes(b"/home/m\xffe"))));
+        assert_eq!(home_of(users, 1), None);
+    }
+}
