@@ -13,8 +13,8 @@ use crate::config::{RelayKind, Settings};
 use crate::disk::{Kept, Target, Tidied, Watches};
 use crate::engine::{Engine, MeshCore, Setup, StartError, Vitals};
 use crate::registry::{AgentRegistry, Checkpointer, RegistryError, RootRow};
-use crate::relay::Relay;
 use crate::relay::local::Local;
+use crate::relay::{Limits, Relay};
 use crate::scope::inbox::{Announcer, inbox};
 use crate::telemetry::{Metrics, Telemetry};
 use crate::watch::watcher::Pulse;
@@ -117,10 +117,10 @@ fn open(file: &Path, telemetry: &Telemetry) -> Result<AgentRegistry, RegistryErr
 }
 
 /// The relay that agents are made known to.
-fn relay(settings: &Settings) -> Option<Arc<dyn Relay>> {
+fn relay(settings: &Settings) -> Option<(Arc<dyn Relay>, Limits)> {
     match settings.relay {
         RelayKind::None => None,
-        RelayKind::Local => Some(Arc::new(Local::new(&settings.state_dir))),
+        RelayKind::Local => Some((Arc::new(Local::new(&settings.state_dir)), Limits::default())),
     }
 }
 

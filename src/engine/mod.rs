@@ -127,18 +127,18 @@ impl MeshCore {
         inbox: Inbox,
         vitals: Arc<dyn Vitals>,
         checkpoint: Option<Sender<()>>,
-        relay: Option<Arc<dyn Relay>>,
+        relay: Option<(Arc<dyn Relay>, Limits)>,
     ) -> Result<Self, StartError> {
         let (requests, receiver) = bounded(MAX_REQUESTS);
         let facts = Arc::new(run::Shared::new(vitals, engine.policy().clone()));
-        if let Some(relay) = relay {
+        if let Some((relay, limits)) = relay {
             let to_engine = requests.clone();
             let report = move |report: Report| {
                 // Not for ever: an engine that ends waits for this thread.
                 let hear = Request::Work(Box::new(move |runner| runner.hear_relay(&report)));
                 let _ = to_engine.send_timeout(hear, REPORT_WITHIN);
             };
-            engine.set_relay(Desk::start(relay, Limits::default(), report)?)?;
+            engine.set_relay(Desk::start(relay, limits, report)?)?;
         }
         let runner = run::Runner::new(engine, inbox, receiver, facts.clone(), checkpoint);
         std::thread::Builder::new().name("engine".to_owned()).spawn(move || runner.run())?;

@@ -5,6 +5,7 @@ mod going;
 mod people;
 mod races;
 mod registering;
+mod relaying;
 mod updating;
 
 use std::fs;
@@ -20,7 +21,7 @@ use meshd::disk::Kept;
 use meshd::engine::{Denying, Engine, MeshCore, Setup, Strictness, Target};
 use meshd::registration::{Existing, Register, RegistrationError, Unregister, Unregistered};
 use meshd::registry::{AgentRegistry, Filter, Reader, Record};
-use meshd::relay::Relay;
+use meshd::relay::{Limits, Relay};
 use meshd::scope::Scope;
 use meshd::scope::inbox::inbox;
 use meshd::telemetry::{Metrics, Telemetry};
@@ -40,7 +41,7 @@ impl House {
         Self::with_relay(None)
     }
 
-    fn with_relay(relay: Option<Arc<dyn Relay>>) -> Self {
+    fn with_relay(relay: Option<(Arc<dyn Relay>, Limits)>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("root")).unwrap();
         let core = start(&dir, relay);
@@ -148,7 +149,7 @@ impl Drop for House {
     }
 }
 
-fn start(dir: &TempDir, relay: Option<Arc<dyn Relay>>) -> MeshCore {
+fn start(dir: &TempDir, relay: Option<(Arc<dyn Relay>, Limits)>) -> MeshCore {
     let base = dir.path().canonicalize().unwrap();
     let registry_file = base.join("registry.db");
     let registry = AgentRegistry::open(&registry_file, &now()).unwrap().0;
