@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::moment::iso;
-use crate::engine::{Facts, ReconcileResult};
+use crate::engine::{Facts, ReconcileResult, RelayState};
 
 /// `POST /api/mesh/reconcile`: the roots to look at; everything where there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +99,9 @@ pub struct DaemonFacts {
     pub unwatched: u64,
     /// Why the registry cannot be written at the moment, if so.
     pub registry_error: Option<String>,
+    /// How the relay stands; none where there is none.
+    #[serde(default)]
+    pub relay: Option<RelayState>,
     /// Milliseconds for which an unreachable agent is kept.
     pub grace_period_ms: u64,
     /// Milliseconds for which a contested id waits.
@@ -135,6 +138,7 @@ impl DaemonFacts {
             watches: facts.watches,
             unwatched: facts.unwatched,
             registry_error: facts.registry_error,
+            relay: facts.relay,
             grace_period_ms: facts.grace_period_ms,
             relocate_after_ms: facts.relocate_after_ms,
         }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::roots::{self, RootLine};
-use super::wording::put_path;
+use super::wording::{count, put_path};
 use super::{CliError, Context, Exit, Form};
 use crate::agent::Shown;
 use crate::api::DaemonFacts;
@@ -106,6 +106,10 @@ impl Report {
                     String::new()
                 };
                 out.line(format_args!("watches: {}{blind}", facts.watches))?;
+                if let Some(relay) = facts.relay.as_ref().filter(|relay| relay.pending > 0 || relay.error.is_some()) {
+                    let why = relay.error.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+                    out.line(format_args!("relay: {} not reached yet{why}", count(relay.pending, "agent")))?;
+                }
                 if let Some(error) = &facts.registry_error {
                     out.line(format_args!("registry: cannot be written, and is tried again: {error}"))?;
                 }

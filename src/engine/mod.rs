@@ -37,7 +37,7 @@ pub use refusal::Refusal;
 pub use registering::{Begun, Denying, Intent, Outside, Target};
 pub use requests::Strictness;
 pub use result::ReconcileResult;
-pub use run::{Facts, SweepFacts, Vitals};
+pub use run::{Facts, RelayState, SweepFacts, Vitals};
 use run::Runner;
 
 /// Asks the engine. Cheap to clone.
@@ -130,16 +130,21 @@ impl MeshCore {
         relay: Option<(Arc<dyn Relay>, Limits)>,
     ) -> Result<Self, StartError> {
         let (requests, receiver) = bounded(MAX_REQUESTS);
-        let facts = Arc::new(run::Shared::new(vitals, engine.policy().clone()));
-        if let Some((relay, limits)) = relay {
-            let to_engine = requests.clone();
-            let report = move |report: Report| {
-                // Not for ever: an engine that ends waits for this thread.
-                let hear = Request::Work(Box::new(move |runner| runner.hear_relay(&report)));
-                let _ = to_engine.send_timeout(hear, REPORT_WITHIN);
-            };
-            engine.set_relay(Desk::start(relay, limits, report)?)?;
-        }
+        let relay = match relay {
+            Some((relay, limits)) => {
+                let to_engine = requests.clone();
+                let report = move |report: Report| {
+                    // Not for ever: an engine that ends waits for this thread.
+                    let hear = Request::Work(Box::new(move |runner| runner.hear_relay(&report)));
+                    let _ = to_engine.send_timeout(hear, REPORT_WITHIN);
+                };
+                let desk = Arc::new(Desk::start(relay, limits, report)?);
+                engine.set_relay(desk.clone())?;
+                Some(desk)
+            }
+            None => None,
+        };
+        let facts = Arc::new(run::Shared::new(vitals, engine.policy().clone(), relay));
         let runner = run::Runner::new(engine, inbox, receiver, facts.clone(), checkpoint);
         std::thread::Builder::new().name("engine".to_owned()).spawn(move || runner.run())?;
         Ok(Self { requests, facts })

@@ -60,7 +60,7 @@ pub struct Engine {
     /// Projects at which somebody is just registering or unregistering.
     pub(super) holds: Holds,
     /// Who brings the relay about; none where there is none.
-    pub(super) relay: Option<Desk>,
+    pub(super) relay: Option<Arc<Desk>>,
     /// What was found that may pass by itself, and since when, on the boot clock, it has been so.
     pub(super) doubts: HashMap<PathBuf, (Doubtful, i64)>,
     /// When, on the boot clock, to look again.

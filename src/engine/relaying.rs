@@ -1,6 +1,7 @@
 //! What the engine says to the relay: who is recorded, in which namespace, and who may reach whom. The relay's own thread
 //! brings it about; the engine never waits for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::EngineError;
@@ -14,7 +15,7 @@ use crate::relay::{Desk, Pair, Report, RuleAction};
 
 impl Engine {
     /// Takes the relay that is to follow this registry.
-    pub(super) fn set_relay(&mut self, relay: Desk) -> Result<(), RegistryError> {
+    pub(super) fn set_relay(&mut self, relay: Arc<Desk>) -> Result<(), RegistryError> {
         relay.want_all(self.registry.endpoints()?, pairs(&self.registry)?);
         self.relay = Some(relay);
         Ok(())

@@ -17,6 +17,7 @@ use crate::clock::{Clock, SystemClock, monotonic};
 use crate::decide::Policy;
 use crate::disk::Tidied;
 use crate::registry::{Event, EventName, RegistryError};
+use crate::relay::{Desk, RelayFacts};
 use crate::scope::Scope;
 use crate::scope::inbox::Inbox;
 
@@ -54,10 +55,31 @@ pub struct Facts {
     pub unwatched: u64,
     /// Why the registry cannot be written at the moment, if so.
     pub registry_error: Option<String>,
+    /// How the relay stands; none where there is none.
+    pub relay: Option<RelayState>,
     /// Milliseconds for which an unreachable agent is kept.
     pub grace_period_ms: u64,
     /// Milliseconds for which a contested id waits.
     pub relocate_after_ms: u64,
+}
+
+/// How the relay stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelayState {
+    /// Which one it is.
+    pub backend: String,
+    /// How many agents are registered and not reached yet.
+    pub pending: u64,
+    /// What is wrong, in a sentence.
+    pub error: Option<String>,
+}
+
+impl RelayState {
+    fn of(facts: RelayFacts) -> Self {
+        let RelayFacts { backend, pending, error } = facts;
+        Self { backend: backend.to_owned(), pending, error }
+    }
 }
 
 /// One sweep.
@@ -80,12 +102,13 @@ pub struct Shared {
     missed_events: AtomicU64,
     last_sweep: Mutex<Option<SweepFacts>>,
     registry_error: Mutex<Option<String>>,
+    relay: Option<Arc<Desk>>,
     policy: Mutex<Policy>,
 }
 
 impl Shared {
     /// Nothing happened yet.
-    pub fn new(vitals: Arc<dyn Vitals>, policy: Policy) -> Self {
+    pub fn new(vitals: Arc<dyn Vitals>, policy: Policy, relay: Option<Arc<Desk>>) -> Self {
         Self {
             ready: AtomicBool::new(false),
             vitals,
@@ -93,6 +116,7 @@ impl Shared {
             missed_events: AtomicU64::new(0),
             last_sweep: Mutex::new(None),
             registry_error: Mutex::new(None),
+            relay,
             policy: Mutex::new(policy),
         }
     }
@@ -110,6 +134,7 @@ impl Shared {
             missed_events: self.missed_events.load(Ordering::Relaxed),
             watches: self.vitals.watched(),
             unwatched: self.vitals.unwatched(),
+            relay: self.relay.as_ref().map(|relay| RelayState::of(relay.facts())),
             registry_error: self.registry_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
