@@ -1,6 +1,6 @@
 //! One agent, as `list` and `show` answer it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -14,13 +14,20 @@ use crate::agent::{AgentId, Moment, Shown};
 use crate::config::canonical;
 use crate::engine::Target;
 use crate::registry::{Reader, Record};
+use crate::relay::local::Post;
 
-/// Which agent.
-#[derive(Debug, Args)]
+/// Which agent. Flattened into a command that is about one; each an argument of its own where it is about two.
+#[derive(Debug, Clone, Args)]
 pub struct Which {
     /// The agent's id, or the directory of its project
     #[arg(value_name = "ID|PATH")]
-    target: std::ffi::OsString,
+    target: OsString,
+}
+
+impl From<OsString> for Which {
+    fn from(target: OsString) -> Self {
+        Self { target }
+    }
 }
 
 impl Which {
@@ -32,6 +39,17 @@ impl Which {
             return Ok(Some(record));
         }
         Ok(registry.get_by_path(&self.path())?)
+    }
+
+    /// The agent's id, for the relay: an id that is reached there comes before a record.
+    pub fn reached(&self, post: &Post, context: &Context) -> Result<AgentId, CliError> {
+        if let Some(id) = self.id()
+            && post.endpoint(&id)?.is_some()
+        {
+            return Ok(id);
+        }
+        let record = self.record(&context.registry()?)?.ok_or_else(|| self.unknown())?;
+        record.columns.id.parse().map_err(|_| self.unknown())
     }
 
     /// What was named, if it is taken for an id.

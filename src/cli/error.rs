@@ -12,6 +12,7 @@ use crate::engine::{EngineError, StartError};
 use crate::lock::LockError;
 use crate::registration::RegistrationError;
 use crate::registry::RegistryError;
+use crate::relay::local::{PostError, StoreError};
 use crate::telemetry::LogError;
 
 /// A command failed.
@@ -44,6 +45,9 @@ pub enum CliError {
     /// The daemon failed.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
+    /// A message was not sent, taken or allowed.
+    #[error(transparent)]
+    Post(#[from] PostError),
     /// There is nothing to look at.
     #[error("no scan root is known: name one, `meshd reconcile ROOT`, or put `roots` into the configuration")]
     NoRoots,
@@ -62,8 +66,8 @@ pub enum CliError {
     /// What was named to be looked under is no directory.
     #[error("{} is not there, or no directory", Shown::path(.0))]
     NoSuchRoot(PathBuf),
-    /// The answer of a person could not be read.
-    #[error("cannot read an answer")]
+    /// What was to be read from stdin could not be: a message, or a person's answer.
+    #[error("cannot read from stdin")]
     Input(#[source] std::io::Error),
     /// A person was to pick, and there is none.
     #[error("there is no terminal to ask on: say `--yes` for all")]
@@ -80,7 +84,9 @@ impl CliError {
         match self {
             // Whoever read the answer has read enough: `meshd list | head -1`.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
-            Self::Config(_) | Self::NoRoots => Exit::Configuration,
+            Self::Config(_) | Self::NoRoots | Self::Post(PostError::Store(StoreError::Newer { .. })) => {
+                Exit::Configuration
+            }
             Self::NothingToDo(_) | Self::NobodyToAsk => Exit::Usage,
             Self::Registry(error)
             | Self::Start(StartError::Registry(error))
@@ -99,6 +105,7 @@ impl CliError {
             | Self::Start(_)
             | Self::NotDenied(_)
             | Self::NoSuchRoot(_)
+            | Self::Post(_)
             | Self::Input(_)
             | Self::NoSuchAgent(_) => Exit::Failed,
         }

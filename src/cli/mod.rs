@@ -3,6 +3,7 @@
 //! Commands that only read open the registry read-only and take no lock. Those that write ask the daemon, and without
 //! one do it themselves under the lock. Nothing but the answer goes to stdout.
 
+mod access;
 mod agent;
 mod check;
 mod completions;
@@ -13,6 +14,7 @@ mod exit;
 mod explain;
 mod flags;
 mod import;
+mod inbox;
 mod list;
 mod local;
 mod man;
@@ -21,6 +23,7 @@ mod plan;
 mod reconcile;
 mod roots;
 mod run;
+mod send;
 mod show;
 mod status;
 mod deny;
@@ -42,6 +45,7 @@ use crate::agent::Moment;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Given, Settings};
 use crate::registry::{Reader, RegistryError};
+use crate::relay::local::Post;
 use crate::telemetry::{Level, Log};
 use flags::Global;
 use out::Out;
@@ -82,6 +86,9 @@ enum Command {
     Heartbeat(heartbeat::Heartbeat),
     Discover(discover::Discover),
     Import(import::Import),
+    Send(send::Send),
+    Inbox(inbox::Inbox),
+    Access(access::Access),
     Check(check::Check),
     Completions(completions::Completions),
     Man(man::Man),
@@ -130,6 +137,9 @@ impl Cli {
             Command::Heartbeat(command) => self.answer(Given::default(), |context| heartbeat::run(command, context)),
             Command::Discover(command) => self.answer(Given::default(), |context| discover::run(command, context)),
             Command::Import(command) => self.answer(Given::default(), |context| import::run(command, context)),
+            Command::Send(command) => self.answer(Given::default(), |context| send::run(command, context)),
+            Command::Inbox(command) => self.answer(Given::default(), |context| inbox::run(command, context)),
+            Command::Access(command) => self.answer(Given::default(), |context| access::run(command, context)),
             Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
             Command::Completions(command) => completions::run(command, &mut Out::new()),
             Command::Man(_) => man::run(&mut Out::new()),
@@ -164,6 +174,11 @@ impl Context {
                 CliError::Registry(error)
             }
         })
+    }
+
+    /// The mailboxes.
+    fn post(&self) -> Result<Post, CliError> {
+        Ok(Post::open(&self.settings.state_dir)?)
     }
 }
 

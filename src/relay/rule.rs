@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn priority_comes_first_then_deny_then_bytes() {
-        let mut rules = vec![
+        let mut rules = [
             rule("b.>", ">", RuleAction::Allow, 5),
             rule("a.>", ">", RuleAction::Allow, 5),
             rule("z.>", ">", RuleAction::Deny, 5),

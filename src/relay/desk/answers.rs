@@ -81,10 +81,13 @@ impl Conversation {
     pub(super) fn not_listed(&mut self, error: &RelayError, now: Instant) {
         self.look.tries = self.look.tries.saturating_add(1);
         self.look.meanwhile.clear();
-        self.look.due = match error {
-            RelayError::Rejected(_) => None,
-            RelayError::Unavailable(_) | RelayError::Ambiguous(_) => Some(now + self.backoff(self.look.tries)),
-        };
+        match error {
+            // Not by itself. Whoever asked for another look meanwhile gets it.
+            RelayError::Rejected(_) => {}
+            RelayError::Unavailable(_) | RelayError::Ambiguous(_) => {
+                self.look.due = self.look.due.or(Some(now + self.backoff(self.look.tries)));
+            }
+        }
         self.failing(error);
         // What was known before is not less certain for it.
         if self.knowledge != Knowledge::Certain {

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, at, never, select};
 
 use super::calls::{Ask, Calls, How};
 use super::tasks::Tasks;
-use super::told::{Everything, Insistence, Shared, Told};
+use super::told::{Everything, Insistence, Shared, Told, Tried};
 use super::{Limits, Report};
 use crate::agent::AgentId;
 use crate::clock::monotonic;
@@ -23,6 +23,8 @@ pub(super) struct Conversation {
     pub(super) limits: Limits,
     pub(super) shared: Arc<Shared>,
     report: Box<dyn Fn(Report) + Send>,
+    /// What is to be reported, once the facts say the same.
+    reports: Vec<Report>,
     pub(super) wanted: Wanted,
     /// Whether everything that is wanted was told. Before that, what is there and was not told of is left alone.
     is_told_all: bool,
@@ -72,6 +74,7 @@ impl Conversation {
             limits,
             shared,
             report,
+            reports: Vec::new(),
             wanted: Wanted::default(),
             is_told_all: false,
             there: There::default(),
@@ -101,6 +104,10 @@ impl Conversation {
             self.start(now);
             self.end_outage();
             self.publish();
+            for report in self.reports.drain(..) {
+                (self.report)(report);
+            }
+            self.shared.note(self.is_tried());
             let timer = self.next_time().map_or_else(never, at);
             select! {
                 // Gone without a word: the desk is.
@@ -295,8 +302,8 @@ impl Conversation {
         u64::try_from(pending).unwrap_or(u64::MAX)
     }
 
-    pub(super) fn tell(&self, report: Report) {
-        (self.report)(report);
+    pub(super) fn tell(&mut self, report: Report) {
+        self.reports.push(report);
     }
 
     fn may_look(&self, now: Instant) -> bool {
@@ -317,10 +324,14 @@ impl Conversation {
 
     fn publish(&self) {
         let refused = self.refused.iter().next().map(|(id, why)| format!("agent {id}: {why}"));
-        // What cannot be asked, since calls never came back, was tried as far as it goes.
+        self.shared.publish(self.pending(), self.outage.as_deref().or(refused.as_deref()));
+    }
+
+    /// Whether everything that was heard was tried once. What cannot be asked, since calls never came back, was tried as
+    /// far as it goes.
+    fn is_tried(&self) -> Tried {
         let asked = self.knowledge != Knowledge::Certain || !self.tasks.has_ready() || self.calls.left_behind() > 0;
-        let tried = asked && !self.calls.is_waiting();
-        self.shared.publish(self.pending(), self.outage.as_deref().or(refused.as_deref()), tried);
+        if asked && !self.calls.is_waiting() { Tried::All } else { Tried::Some }
     }
 }
 

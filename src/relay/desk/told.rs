@@ -54,6 +54,15 @@ pub struct RelayFacts {
     pub error: Option<String>,
 }
 
+/// How much of what was heard was tried once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// All of it.
+    All,
+    /// Some of it, or nothing.
+    Some,
+}
+
 /// What both sides see.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -90,14 +99,19 @@ impl Shared {
     }
 
     /// Says how things stand.
-    pub fn publish(&self, pending: u64, error: Option<&str>, tried: bool) {
+    pub fn publish(&self, pending: u64, error: Option<&str>) {
         let mut inside = self.inside();
         inside.facts.pending = pending;
         if inside.facts.error.as_deref() != error {
             inside.facts.error = error.map(str::to_owned);
         }
+    }
+
+    /// Says whether everything that was heard was tried.
+    pub fn note(&self, tried: Tried) {
+        let mut inside = self.inside();
         // What was told in between was not heard yet, and not tried.
-        if tried && inside.told.is_nothing() && !inside.tried {
+        if tried == Tried::All && inside.told.is_nothing() && !inside.tried {
             inside.tried = true;
             self.settled.notify_all();
         }
