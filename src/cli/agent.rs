@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Map, Value};
 
+use super::reach::Reach;
 use super::wording::put_path;
 use super::{CliError, Context};
 use crate::agent::moment::iso;
@@ -77,7 +78,7 @@ impl Which {
 
 /// The agent's manifest, and what the registry adds to it. A row that is no agent is given as far as it can be read, with
 /// `damaged` saying why it is none.
-pub fn json(record: &Record, now: &Moment) -> Value {
+pub fn json(record: &Record, reach: &Reach, now: &Moment) -> Value {
     let columns = &record.columns;
     let mut agent = match &record.agent {
         Ok(agent) => object(serde_json::to_value(&agent.manifest).unwrap_or_default()),
@@ -91,7 +92,7 @@ pub fn json(record: &Record, now: &Moment) -> Value {
     if root.as_os_str().is_empty() {
         agent.insert("scanRoot".to_owned(), Value::Null);
     }
-    let added: [(&str, Value); 8] = [
+    let added: [(&str, Value); 9] = [
         ("namespace", columns.namespace.clone().into()),
         ("status", status.into()),
         ("healthStatus", status.into()),
@@ -99,6 +100,7 @@ pub fn json(record: &Record, now: &Moment) -> Value {
         ("lastSeenEvent", record.last_seen_event.clone().into()),
         ("unreachableSince", since.map(|unreachable| iso(unreachable.since_ms)).into()),
         ("unreachableReason", since.map(|unreachable| unreachable.reason.as_str()).into()),
+        ("relay", reach.of(record).into()),
         ("relaySubject", format!("relay.agent.{}.{}", columns.namespace, columns.id).into()),
     ];
     agent.extend(added.map(|(key, value)| (key.to_owned(), value)));
@@ -136,6 +138,7 @@ fn object(value: Value) -> Map<String, Value> {
 
 /// One agent for people: a line a fact.
 pub fn text(record: &Record, context: &mut Context) -> Result<(), CliError> {
+    let reach = Reach::look(context)?;
     let columns = &record.columns;
     let mut lines = vec![
         ["id".to_owned(), columns.id.clone()],
@@ -144,7 +147,7 @@ pub fn text(record: &Record, context: &mut Context) -> Result<(), CliError> {
         ["project".to_owned(), Shown::path(&record.project()).to_string()],
         ["runtime".to_owned(), columns.runtime.clone()],
         ["namespace".to_owned(), columns.namespace.clone()],
-        ["relay".to_owned(), format!("relay.agent.{}.{}", columns.namespace, columns.id)],
+        ["relay".to_owned(), format!("relay.agent.{}.{} ({})", columns.namespace, columns.id, reach.of(record))],
         ["registered".to_owned(), record.registered_at.clone()],
     ];
     if let Some(name) = &columns.display_name {

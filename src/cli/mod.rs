@@ -20,6 +20,7 @@ mod local;
 mod man;
 mod out;
 mod plan;
+mod reach;
 mod reconcile;
 mod roots;
 mod run;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::fields::{Fields, runtime};
+use super::reach::Reach;
 use super::{CliError, Context, Exit, Form, agent, local};
 use crate::agent::{Agent, Shown};
 use crate::config::canonical;
@@ -76,7 +77,7 @@ pub fn print(what: &str, registered: &Agent, context: &mut Context) -> Result<Ex
         Form::Json => {
             let record = context.registry()?.get(registered.id())?;
             let unknown = || CliError::NoSuchAgent(registered.id().to_string());
-            let answer = agent::json(&record.ok_or_else(unknown)?, &context.now);
+            let answer = agent::json(&record.ok_or_else(unknown)?, &Reach::look(context)?, &context.now);
             context.out.json(&answer)?;
         }
         Form::Text => {

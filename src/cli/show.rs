@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::agent::{self, Which};
+use super::reach::Reach;
 use super::{CliError, Context, Exit, Form};
 
 /// Show one agent
@@ -15,7 +16,10 @@ pub struct Show {
 pub fn run(command: &Show, context: &mut Context) -> Result<Exit, CliError> {
     let record = command.which.record(&context.registry()?)?.ok_or_else(|| command.which.unknown())?;
     match context.form {
-        Form::Json => context.out.json(&agent::json(&record, &context.now))?,
+        Form::Json => {
+            let reach = Reach::look(context)?;
+            context.out.json(&agent::json(&record, &reach, &context.now))?;
+        }
         Form::Text => agent::text(&record, context)?,
     }
     Ok(Exit::Done)

@@ -1,5 +1,6 @@
 //! Sending and taking messages: by any process, with or without a daemon, and with no lock between them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::error::PostError;
@@ -51,6 +52,11 @@ impl Post {
         let post = Self { state_dir: state_dir.to_owned(), file: state_dir.join(FILE) };
         open::read(&post.file, |_| Ok(()))?;
         Ok(post)
+    }
+
+    /// Every subject at which there is an endpoint.
+    pub fn subjects(&self) -> Result<HashSet<Subject>, PostError> {
+        Ok(open::read(&self.file, rows::subjects)?)
     }
 
     /// Where an agent is reached; `None` if it has no endpoint.

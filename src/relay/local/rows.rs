@@ -1,5 +1,7 @@
 //! The rows of `relay.db`: meshd's own as what they are, and everybody's where a message is to be sent.
 
+use std::collections::HashSet;
+
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -61,6 +63,17 @@ pub(super) fn list(conn: &Connection) -> Result<Present, StoreError> {
         conn.execute(delete, key)?;
     }
     Ok(present)
+}
+
+/// Every subject at which there is an endpoint, whoever made it.
+pub(super) fn subjects(conn: &Connection) -> Result<HashSet<Subject>, StoreError> {
+    let mut select = conn.prepare_cached("SELECT subject FROM endpoints")?;
+    let mut found = select.query([])?;
+    let mut subjects = HashSet::new();
+    while let Some(row) = found.next()? {
+        subjects.extend(text(row.get_ref(0)?).and_then(|subject| subject.parse::<Subject>().ok()));
+    }
+    Ok(subjects)
 }
 
 /// Makes this endpoint, or says who has one at its subject.
