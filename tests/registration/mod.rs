@@ -21,6 +21,7 @@ use meshd::disk::Kept;
 use meshd::engine::{Denying, Engine, MeshCore, Setup, Strictness, Target};
 use meshd::registration::{Existing, Register, RegistrationError, Unregister, Unregistered};
 use meshd::registry::{AgentRegistry, Filter, Reader, Record};
+use meshd::relay::local::Local;
 use meshd::relay::{Limits, Relay};
 use meshd::scope::Scope;
 use meshd::scope::inbox::inbox;
@@ -37,21 +38,28 @@ struct House {
 }
 
 impl House {
+    /// With the relay that is built in.
     fn new() -> Self {
-        Self::with_relay(None)
+        let dir = tempfile::tempdir().unwrap();
+        let relay = Arc::new(Local::new(&dir.path().canonicalize().unwrap()));
+        Self::over(dir, relay, Limits::default())
     }
 
-    fn with_relay(relay: Option<(Arc<dyn Relay>, Limits)>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    fn with_relay(relay: Arc<dyn Relay>, limits: Limits) -> Self {
+        Self::over(tempfile::tempdir().unwrap(), relay, limits)
+    }
+
+    fn over(dir: TempDir, relay: Arc<dyn Relay>, limits: Limits) -> Self {
         fs::create_dir_all(dir.path().join("root")).unwrap();
-        let core = start(&dir, relay);
+        let core = start(&dir, relay, limits);
         Self { dir, core }
     }
 
     /// Ends the engine and starts another one over the same registry.
     fn restart(&mut self) {
         self.core.stop();
-        self.core = start(&self.dir, None);
+        let relay = Arc::new(Local::new(&self.dir.path().canonicalize().unwrap()));
+        self.core = start(&self.dir, relay, Limits::default());
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -123,6 +131,13 @@ impl House {
         records.into_iter().map(|record| (record.columns.id.clone(), record.project())).collect()
     }
 
+    /// The ids of the agents that have an endpoint at the relay that is built in, in order.
+    fn reached(&self) -> Vec<String> {
+        let relay = rusqlite::Connection::open(self.path("relay.db")).unwrap();
+        let mut select = relay.prepare("SELECT agent_id FROM endpoints ORDER BY agent_id").unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
     /// The names of all events so far, which are numbered without gaps.
     fn events(&self) -> Vec<&'static str> {
         let events = self.registry().events_after(0, 1_000_000).unwrap();
@@ -149,7 +164,7 @@ impl Drop for House {
     }
 }
 
-fn start(dir: &TempDir, relay: Option<(Arc<dyn Relay>, Limits)>) -> MeshCore {
+fn start(dir: &TempDir, relay: Arc<dyn Relay>, limits: Limits) -> MeshCore {
     let base = dir.path().canonicalize().unwrap();
     let registry_file = base.join("registry.db");
     let registry = AgentRegistry::open(&registry_file, &now()).unwrap().0;
@@ -167,7 +182,7 @@ fn start(dir: &TempDir, relay: Option<(Arc<dyn Relay>, Limits)>) -> MeshCore {
         clock: Box::new(SystemClock::new()),
         telemetry: Telemetry { metrics: Arc::new(Metrics::new()) },
     };
-    MeshCore::start(Engine::new(setup).unwrap(), inbox().1, Arc::new(Unwatched), None, relay).unwrap()
+    MeshCore::start(Engine::new(setup).unwrap(), inbox().1, Arc::new(Unwatched), None, Some((relay, limits))).unwrap()
 }
 
 fn now() -> Moment {

@@ -33,6 +33,9 @@ fn of_two_who_register_one_project_at_once_one_wins_and_the_other_is_told() {
     assert_eq!(house.recorded().len(), 200);
     house.sweep();
     assert_eq!(house.recorded().len(), 200);
+    let mut recorded: Vec<String> = house.recorded().into_iter().map(|(id, _)| id).collect();
+    recorded.sort();
+    assert_eq!(house.reached(), recorded);
     assert_eq!(house.registry().operations().unwrap(), []);
 }
 
@@ -70,7 +73,7 @@ fn an_agent_that_is_unregistered_while_it_is_synced_stays_gone() {
         }
     });
     house.sweep();
-    assert_eq!(house.recorded(), []);
+    assert_eq!((house.recorded(), house.reached()), (vec![], vec![]));
 }
 
 #[test]

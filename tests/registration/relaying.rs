@@ -92,7 +92,7 @@ fn house() -> (House, Arc<Fake>) {
         retry_after: Duration::from_millis(20),
         retry_at_most: Duration::from_millis(200),
     };
-    (House::with_relay(Some((fake.clone(), limits))), fake)
+    (House::with_relay(fake.clone(), limits), fake)
 }
 
 /// Waits until the relay reaches exactly these.
