@@ -245,6 +245,8 @@ impl MeshCore {
     ) -> Result<T, EngineError> {
         self.ask(|runner, reply| {
             let _ = reply.send(work(runner));
+            // It may have written something.
+            runner.ring_checkpoint();
         })
     }
 }

@@ -61,6 +61,8 @@ pub struct Engine {
     pub(super) holds: Holds,
     /// Who brings the relay about; none where there is none.
     pub(super) relay: Option<Arc<Desk>>,
+    /// Whether the relay was told of everybody.
+    pub(super) relay_knows_all: bool,
     /// What was found that may pass by itself, and since when, on the boot clock, it has been so.
     pub(super) doubts: HashMap<PathBuf, (Doubtful, i64)>,
     /// When, on the boot clock, to look again.
@@ -126,6 +128,7 @@ impl Engine {
             accepted_claims: BTreeMap::new(),
             holds: Holds::new(std::process::id()),
             relay: None,
+            relay_knows_all: false,
             doubts: HashMap::new(),
             again: BTreeMap::new(),
             pruned_to: 0,
@@ -180,7 +183,7 @@ impl Engine {
         self.remember(&view, &plan, &outcome, &now);
         self.tell_relay(&outcome);
         self.telemetry.tell(&outcome);
-        if reloaded {
+        if reloaded || (scope.is_everything() && !self.relay_knows_all) {
             self.tell_relay_everything()?;
         }
         if scope.is_everything() {

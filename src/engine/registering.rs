@@ -111,7 +111,9 @@ impl Engine {
         let token = self.holds.hold(operation, root, until_ms);
         let id = self.memory.at(&project).map(|record| record.id.clone());
         let is_there = |root: &Arc<Path>| matches!(stat::root(root), RootFound::Directory(_));
-        let root_online = deepest(&self.roots, &project).is_some_and(|root| is_there(&root));
+        // A project that is a root of its own takes nothing else along when it goes.
+        let is_alone = self.kept.alone().any(|root| root == project);
+        let root_online = is_alone || deepest(&self.roots, &project).is_some_and(|root| is_there(&root));
         Ok(Begun { token, project, id, root_online })
     }
 

@@ -15,9 +15,14 @@ use crate::relay::{Desk, Pair, Report, RuleAction};
 
 impl Engine {
     /// Takes the relay that is to follow this registry.
+    ///
+    /// A registry without a row may be one that was just made anew: before a pass over everything has filled it, the relay
+    /// would put away what belongs to everybody.
     pub(super) fn set_relay(&mut self, relay: Arc<Desk>) -> Result<(), RegistryError> {
-        relay.want_all(self.registry.endpoints()?, pairs(&self.registry)?);
         self.relay = Some(relay);
+        if self.memory.all().next().is_some() {
+            self.tell_relay_everything()?;
+        }
         Ok(())
     }
 
@@ -45,9 +50,10 @@ impl Engine {
     }
 
     /// Tells the relay everything anew: somebody else changed the registry.
-    pub(super) fn tell_relay_everything(&self) -> Result<(), RegistryError> {
+    pub(super) fn tell_relay_everything(&mut self) -> Result<(), RegistryError> {
         if let Some(relay) = &self.relay {
             relay.want_all(self.registry.endpoints()?, pairs(&self.registry)?);
+            self.relay_knows_all = true;
         }
         Ok(())
     }

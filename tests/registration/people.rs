@@ -96,3 +96,35 @@ fn who_may_reach_whom_is_kept_one_direction_each() {
     assert_eq!(pairs, [pair("a", "b", Access::Allow), pair("b", "a", Access::Deny)]);
     assert!(house.core.set_access(pair("a", "a", Access::Deny)).is_err());
 }
+
+#[test]
+fn mail_outlives_a_registry_that_is_lost() {
+    let mut house = House::new();
+    let (a, b) = (house.agent("root/team/a", "a"), house.agent("root/team/b", "b"));
+    house.core.stop();
+    let post = meshd::relay::local::Post::open(&house.path("")).unwrap();
+    let (a_id, b_id): (AgentId, AgentId) = ("a".parse().unwrap(), "b".parse().unwrap());
+    post.send(&a_id, &b_id, b"hello").unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(house.path(&format!("registry.db{suffix}")));
+    }
+    house.restart();
+    house.sweep();
+    house.core.stop();
+    assert_eq!(house.recorded(), [("a".to_owned(), a), ("b".to_owned(), b)]);
+    let subject = post.endpoint(&b_id).unwrap().unwrap();
+    let bodies: Vec<Vec<u8>> = post.messages(&subject).unwrap().map(|message| message.unwrap().body).collect();
+    assert_eq!(bodies, [b"hello"]);
+}
+
+#[test]
+fn an_agent_outside_of_every_root_can_be_unregistered_when_its_project_is_gone() {
+    let house = House::new();
+    let project = house.project("elsewhere");
+    let request = Register { outside: meshd::engine::Outside::Accept, ..Register::new(fields("outsider")) };
+    let agent = house.core.register(&project, &request, &now()).unwrap();
+    fs::remove_dir_all(&project).unwrap();
+    house.sweep();
+    house.unregister(agent.id().as_str()).unwrap();
+    assert_eq!((house.recorded(), house.registry().roots().unwrap().len()), (vec![], 1));
+}
