@@ -13,6 +13,7 @@ mod engine;
 mod fixtures;
 mod registration;
 mod registry;
+mod relay;
 mod support;
 mod tidy;
 mod watching;

@@ -65,13 +65,13 @@ pub(super) fn parse(id: String, state: MessageState, content: Vec<u8>) -> Messag
         head?.lines().find_map(value)
     };
     let agent = |name: &str| header(name).and_then(|value| AgentId::from_str(&value).ok());
-    let (from, to, sent_at) = (agent(FROM), agent(TO), header(SENT_AT));
-    let ours = from.is_some() && to.is_some();
-    let body = match end {
-        Some(end) if ours => content.get(end.saturating_add(2)..).unwrap_or_default().to_vec(),
-        Some(_) | None => content,
-    };
-    Message { id, from, to, sent_at, state, body }
+    match (end, agent(FROM), agent(TO), header(SENT_AT)) {
+        (Some(end), from @ Some(_), to @ Some(_), sent_at) => {
+            let body = content.get(end.saturating_add(2)..).unwrap_or_default().to_vec();
+            Message { id, from, to, sent_at, state, body }
+        }
+        _ => Message { id, from: None, to: None, sent_at: None, state, body: content },
+    }
 }
 
 #[cfg(test)]
