@@ -10,11 +10,11 @@ use super::handlers::{ask, bad_request, parsed};
 use super::problem::Problem;
 use super::server::Api;
 use super::wire::WirePath;
+use super::wire_import::ImportRequest;
 use super::wire_registration::{
     AccessRequest, AllowAnswer, DenyRequest, HeartbeatRequest, HoldAnswer, HoldRequest, PathRequest, RecordAnswer,
     RecordRequest, RetireAnswer, RetireRequest,
 };
-use super::wire_import::ImportRequest;
 use crate::agent::AgentId;
 use crate::engine::{ReconcileResult, Token, Verdict};
 use crate::registry::Taken;

@@ -54,14 +54,14 @@ struct WireRule {
 impl ImportRequest {
     /// What was read, in as many requests as it takes; one at least.
     pub fn parts_of(imported: &Imported) -> Vec<Self> {
-        let agents = imported.agents.chunks(MOST).map(|agents| Self {
-            agents: agents.iter().map(WireAgent::of).collect(),
-            ..Self::default()
-        });
-        let denials = imported.denials.chunks(MOST).map(|denials| Self {
-            denials: denials.iter().map(WireDenial::of).collect(),
-            ..Self::default()
-        });
+        let agents = imported
+            .agents
+            .chunks(MOST)
+            .map(|agents| Self { agents: agents.iter().map(WireAgent::of).collect(), ..Self::default() });
+        let denials = imported
+            .denials
+            .chunks(MOST)
+            .map(|denials| Self { denials: denials.iter().map(WireDenial::of).collect(), ..Self::default() });
         let rules = imported.rules.chunks(MOST).map(|rules| Self {
             rules: rules.iter().map(|(from, to, _)| WireRule { from: from.clone(), to: to.clone() }).collect(),
             ..Self::default()

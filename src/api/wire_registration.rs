@@ -226,9 +226,8 @@ impl From<WireDenying> for Denying {
 impl AccessRequest {
     /// The pair that is meant, or a sentence that says why it is none.
     pub fn to_pair(&self) -> Result<AccessPair, String> {
-        let namespace = |text: &str| {
-            Namespace::normalise(text.as_bytes()).ok_or_else(|| format!("`{text}` is no namespace"))
-        };
+        let namespace =
+            |text: &str| Namespace::normalise(text.as_bytes()).ok_or_else(|| format!("`{text}` is no namespace"));
         Ok(AccessPair { from: namespace(&self.from)?, to: namespace(&self.to)?, access: self.access })
     }
 }

@@ -125,7 +125,9 @@ impl Report {
         };
         out.line(format_args!("agents: {}", counts(stats)))?;
         if stats.unreachable > 0 {
-            out.line("  unreachable: `meshd list --status unreachable`, and `meshd explain ID` says why and for how long")?;
+            out.line(
+                "  unreachable: `meshd list --status unreachable`, and `meshd explain ID` says why and for how long",
+            )?;
         }
         if self.roots.is_empty() {
             out.line("roots: none; name one: `meshd run ROOT`")?;

@@ -153,7 +153,9 @@ impl Daemon<'_> {
         if (&settings.state_dir, &settings.socket) != (&before.state_dir, &before.socket)
             || (settings.watch, settings.log_format, settings.relay) != (before.watch, before.log_format, before.relay)
         {
-            tracing::warn!("state_dir, socket, watch, relay and log_format only change when the daemon is started again");
+            tracing::warn!(
+                "state_dir, socket, watch, relay and log_format only change when the daemon is started again"
+            );
         }
         self.log.set_level(settings.log_level.unwrap_or(Level::Info));
         if self.state == State::Ready && settings.sweep_interval != before.sweep_interval {
@@ -210,5 +212,6 @@ fn reconfigure(core: &MeshCore, settings: &Settings) -> Result<(), String> {
     let known = core.known_roots().map_err(|error| error.to_string())?;
     let scanned = assemble::scanned(settings, known, &[]);
     let policy = settings.policy.clone();
-    core.reconfigure(Reconfigure { roots: scanned.roots, kept: scanned.kept, policy }).map_err(|error| error.to_string())
+    core.reconfigure(Reconfigure { roots: scanned.roots, kept: scanned.kept, policy })
+        .map_err(|error| error.to_string())
 }

@@ -189,9 +189,7 @@ impl Engine {
                 Probe::Unreadable(unreadable) if unreadable.kind == UnreadableKind::Content => Some(Doubtful::Torn),
                 Probe::Unreadable(_) => None,
                 Probe::Absent(_) => home_of.map(|_| Doubtful::Missing),
-                Probe::Present(found) => {
-                    home_of.filter(|record| record.id != *found.id()).map(|_| Doubtful::AnotherId)
-                }
+                Probe::Present(found) => home_of.filter(|record| record.id != *found.id()).map(|_| Doubtful::AnotherId),
             };
             if let Some(doubtful) = doubtful {
                 let entry = self.doubts.entry(project.clone()).or_insert((doubtful, now.boot_ms));

@@ -37,8 +37,8 @@ pub use refusal::Refusal;
 pub use registering::{Begun, Denying, Intent, Outside, Target};
 pub use requests::Strictness;
 pub use result::ReconcileResult;
-pub use run::{Facts, RelayState, SweepFacts, Vitals};
 use run::Runner;
+pub use run::{Facts, RelayState, SweepFacts, Vitals};
 
 /// Asks the engine. Cheap to clone.
 #[derive(Clone)]

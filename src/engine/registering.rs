@@ -17,8 +17,8 @@ use super::site::deepest;
 use super::{EngineError, Refusal};
 use crate::agent::{Agent, AgentId, Shown};
 use crate::decide::{Policy, Probe, RootFound};
-use crate::disk::{probe, stat};
 use crate::disk::write::{Finish, clear_temporary};
+use crate::disk::{probe, stat};
 use crate::registry::{Durability, Event, EventName, Operation, OperationKind, RegistryError};
 use crate::scope::Scope;
 
@@ -221,7 +221,9 @@ impl Engine {
         self.holds.release(&project);
         // Whoever wrote may have failed to tidy up, and where that fails again, the note of it stays.
         match clear_temporary(&project, Finish::Complete) {
-            Ok(_) => self.registry.transact(Durability::Rebuildable, |batch| batch.end_operation(&project)).map(drop)?,
+            Ok(_) => {
+                self.registry.transact(Durability::Rebuildable, |batch| batch.end_operation(&project)).map(drop)?
+            }
             Err(error) => tracing::warn!("tried again at the next start: {error}"),
         }
         if self.memory.at(&project).is_none() && self.kept.alone().any(|root| root == project) {
@@ -312,7 +314,9 @@ impl Engine {
         }
         match stat::root(project) {
             RootFound::Directory(_) => {}
-            RootFound::Nothing(_) if std::fs::symlink_metadata(project).is_ok() => return Err(Refusal::NotADirectory(named())),
+            RootFound::Nothing(_) if std::fs::symlink_metadata(project).is_ok() => {
+                return Err(Refusal::NotADirectory(named()));
+            }
             RootFound::Nothing(_) => return Err(Refusal::Missing(named())),
         }
         match deepest(&self.roots, project) {
@@ -327,7 +331,9 @@ impl Engine {
     }
 
     fn make_lone_root(&mut self, project: &Path) -> Result<(), EngineError> {
-        let Some(hold) = self.holds.get_mut(project).filter(|hold| hold.root == RootToBe::Wanted) else { return Ok(()) };
+        let Some(hold) = self.holds.get_mut(project).filter(|hold| hold.root == RootToBe::Wanted) else {
+            return Ok(());
+        };
         self.registry.transact(Durability::Synced, |batch| batch.add_lone_root(project))?;
         hold.root = RootToBe::Made;
         let alone: Vec<PathBuf> = self.kept.alone().map(Path::to_path_buf).chain([project.to_owned()]).collect();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::run::{Occasion, Runner};
-use super::{Begun, Denying, EngineError, Intent, MeshCore, Refusal, ReconcileResult, Reply, Token, Until, Verdict};
+use super::{Begun, Denying, EngineError, Intent, MeshCore, ReconcileResult, Refusal, Reply, Token, Until, Verdict};
 use crate::agent::{Agent, AgentId};
 use crate::clock::monotonic;
 use crate::registry::{AccessPair, Imported, Taken};

@@ -50,11 +50,7 @@ impl MeshCore {
 }
 
 /// Unregisters a recorded agent.
-pub fn unregister(
-    steps: &impl Steps,
-    target: Target,
-    request: &Unregister,
-) -> Result<Unregistered, RegistrationError> {
+pub fn unregister(steps: &impl Steps, target: Target, request: &Unregister) -> Result<Unregistered, RegistrationError> {
     let begun = hold(steps, &Intent::Unregister(target), || Ok::<_, RegistrationError>(()))?;
     let done = go(steps, &begun, request);
     let_go(steps, begun.token);
@@ -89,7 +85,9 @@ fn delete(project: &Path, id: &AgentId) -> Result<Fate, WriteError> {
         }
         Err(WriteError::Missing { .. } | WriteError::NotADirectory { .. }) => Ok(Fate::Absent),
         // What is in its place: beside it, something would only be in the way.
-        Err(WriteError::OtherId { path, found }) => Ok(Fate::Left(format!("{} is agent {found}'s", Shown::path(&path)))),
+        Err(WriteError::OtherId { path, found }) => {
+            Ok(Fate::Left(format!("{} is agent {found}'s", Shown::path(&path))))
+        }
         Err(WriteError::NotAManifest { path, why }) if path.ends_with(MANIFEST) => {
             Ok(Fate::Left(format!("{}: {why}", Shown::path(&path))))
         }

@@ -88,12 +88,14 @@ impl Access {
 impl Reader {
     /// The writes that were begun and not ended.
     pub fn operations(&self) -> Result<Vec<Operation>, RegistryError> {
-        let rows = self.all("SELECT project_path, kind, agent_id FROM operations ORDER BY project_path", [], |row| {
-            let kind = rows::text(row, 1)?;
-            let kind = [OperationKind::Write, OperationKind::Delete].into_iter().find(|known| known.as_str() == kind);
-            let fresh = rows::optional_text(row, 2)?.and_then(|id| id.parse().ok());
-            Ok(rows::path(row, 0)?.zip(kind).map(|(project, kind)| Operation { project, kind, fresh }))
-        })?;
+        let rows =
+            self.all("SELECT project_path, kind, agent_id FROM operations ORDER BY project_path", [], |row| {
+                let kind = rows::text(row, 1)?;
+                let kind =
+                    [OperationKind::Write, OperationKind::Delete].into_iter().find(|known| known.as_str() == kind);
+                let fresh = rows::optional_text(row, 2)?.and_then(|id| id.parse().ok());
+                Ok(rows::path(row, 0)?.zip(kind).map(|(project, kind)| Operation { project, kind, fresh }))
+            })?;
         Ok(rows.into_iter().flatten().collect())
     }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::import::Imported;
 use super::rows::{self, PathValue};
 use super::{Batch, RegistryError};
-use crate::agent::{Moment, Namespace};
 use crate::agent::moment::wall_ms;
+use crate::agent::{Moment, Namespace};
 
 /// What was taken over.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

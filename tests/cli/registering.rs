@@ -28,7 +28,10 @@ fn an_agent_is_registered_changed_and_unregistered() {
     let id = register(&home, "root/web/shop");
     let shown = home.json(&["show", "root/web/shop"]);
     assert_eq!((shown["id"].as_str(), shown["relay"].as_str()), (Some(id.as_str()), Some("registered")));
-    assert!(stderr(&home, &["register", "root/web/shop", "--name", "n", "--runtime", "codex"], 1).contains("already registered"));
+    assert!(
+        stderr(&home, &["register", "root/web/shop", "--name", "n", "--runtime", "codex"], 1)
+            .contains("already registered")
+    );
     assert_eq!(home.json(&["update", &id, "--name", "other", "--response-mode", "silent"])["changed"], true);
     assert_eq!(home.json(&["update", &id, "--name", "other"])["changed"], false);
     let shown = home.json(&["show", &id]);

@@ -52,10 +52,9 @@ impl Relay for Fake {
             Mood::Works | Mood::Rejects | Mood::Hangs | Mood::Mumbles => {}
         }
         let there = self.there.lock().unwrap();
-        let endpoints = there.iter().map(|(subject, agent)| Endpoint {
-            subject: subject.parse().unwrap(),
-            agent: agent.parse().unwrap(),
-        });
+        let endpoints = there
+            .iter()
+            .map(|(subject, agent)| Endpoint { subject: subject.parse().unwrap(), agent: agent.parse().unwrap() });
         let rules = self.rules.lock().unwrap().iter().cloned().collect();
         Ok(Present { endpoints: endpoints.collect(), rules, ..Present::default() })
     }

@@ -61,6 +61,10 @@ fn files_in(directory: &Path) -> Vec<String> {
     names_in(directory).iter().map(body).collect()
 }
 
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
 fn office() -> Office {
     Office::of(&[("a", "x"), ("b", "x")])
 }
@@ -83,7 +87,7 @@ fn a_mailbox_is_made_at_the_first_delivery_and_is_private() {
     let office = office();
     office.post().messages(&subject("x", "b")).unwrap();
     office.post().take(&subject("x", "b"), Take::Again).unwrap();
-    assert!(!office.path().join("mail").exists());
+    assert!(!is_there(&office.path().join("mail")));
     office.send("a", "b", "hello");
     assert_eq!(names_in(&office.path().join("mail")), ["relay.agent.x.b"]);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -134,7 +138,7 @@ fn what_is_too_large_is_refused_before_it_is_written() {
     let most = vec![b'x'; 1024 * 1024];
     let more = vec![b'x'; 1024 * 1024 + 1];
     assert!(matches!(office.post().send(&id("a"), &id("b"), &more), Err(PostError::TooLarge)));
-    assert!(!office.path().join("mail").exists());
+    assert!(!is_there(&office.path().join("mail")));
     office.post().send(&id("a"), &id("b"), &most).unwrap();
     assert_eq!(office.bodies("x", "b")[0].len(), most.len());
 }
@@ -146,7 +150,7 @@ fn what_may_not_be_sent_leaves_nothing() {
     for (from, to) in [("a", "nobody"), ("nobody", "a")] {
         assert!(matches!(office.post().send(&id(from), &id(to), b"x"), Err(PostError::NoEndpoint(_))));
     }
-    assert!(!office.path().join("mail").exists());
+    assert!(!is_there(&office.path().join("mail")));
 }
 
 #[test]
@@ -208,9 +212,9 @@ fn mail_follows_its_agent_to_another_namespace() {
     office.make(&relay, &[("b", "y")]);
     assert_eq!(relay.change(&retire("x", "b", Some("y")), soon()), Ok(()));
     assert_eq!(office.bodies("y", "b"), ["taken", "new", "later"]);
-    assert!(!office.mailbox("x", "b").exists());
+    assert!(!is_there(&office.mailbox("x", "b")));
     assert_eq!(office.archived(), BTreeMap::new());
-    assert_eq!(at_it.map(|taken| taken.unwrap()).count(), 0, "it is where it went");
+    assert_eq!(at_it.count(), 0, "it is where it went");
     assert_eq!(office.take("y", "b", Take::Again), ["taken", "new", "later"]);
 }
 
@@ -316,7 +320,7 @@ fn links_are_never_followed() {
     assert_eq!(fs::read(&secret).unwrap(), b"secret");
     let relay = office.relay();
     assert_eq!(relay.change(&retire("x", "b", None), soon()), Ok(()));
-    assert!(fs::symlink_metadata(&secret).is_ok() && !office.mailbox("x", "b").exists());
+    assert!(is_there(&secret) && !is_there(&office.mailbox("x", "b")));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::calls::{Answer, Ask, How, MAX_CALLS, Returned};
+use super::calls::{Answer, Ask, How, MAX_CALLS, Order, Returned};
 use super::conversation::{Conversation, Knowledge};
 use super::{Limits, Report};
 use crate::agent::AgentId;
@@ -12,7 +12,7 @@ use crate::relay::{Change, Present, RelayError, Target, There};
 impl Conversation {
     /// A call came back.
     pub(super) fn answered(&mut self, returned: Returned, now: Instant) {
-        let Returned { ask, answer, late } = returned;
+        let Returned { ask, answer, late, order } = returned;
         match (&*ask, answer) {
             // It was counted as failed, and whoever waited for it has another answer by now.
             (Ask::List, _) if late => {}
@@ -32,7 +32,7 @@ impl Conversation {
             }
             (Ask::Changes { .. }, Answer::Listed(_)) => self.doubt(now),
             (Ask::Changes { changes, targets, .. }, Answer::Changed(results)) => {
-                self.changed(changes, targets, results, now);
+                self.changed(changes, targets, (results, order), now);
             }
         }
     }
@@ -44,7 +44,8 @@ impl Conversation {
             match &*ask {
                 Ask::List => self.not_listed(&error, now),
                 Ask::Changes { changes, targets, .. } => {
-                    self.changed(changes, targets, vec![Err(error); changes.len()], now);
+                    let unknown = (vec![Err(error); changes.len()], Order::Unknown);
+                    self.changed(changes, targets, unknown, now);
                 }
             }
         }
@@ -64,9 +65,7 @@ impl Conversation {
 
     fn listed(&mut self, present: Present, now: Instant) {
         self.there = There::of(present);
-        for change in std::mem::take(&mut self.look.meanwhile) {
-            self.there.apply(&change);
-        }
+        self.calls.listed();
         self.look.tries = 0;
         self.tasks.unblock_all();
         if self.look.doubted {
@@ -80,7 +79,6 @@ impl Conversation {
 
     pub(super) fn not_listed(&mut self, error: &RelayError, now: Instant) {
         self.look.tries = self.look.tries.saturating_add(1);
-        self.look.meanwhile.clear();
         match error {
             // Not by itself. Whoever asked for another look meanwhile gets it.
             RelayError::Rejected(_) => {}
@@ -89,22 +87,31 @@ impl Conversation {
             }
         }
         self.failing(error);
-        // What was known before is not less certain for it.
-        if self.knowledge != Knowledge::Certain {
+        if self.knowledge == Knowledge::Certain {
+            // What was known before is not less certain for it.
+            self.compare();
+        } else {
             self.answer_all(error);
         }
     }
 
-    fn changed(&mut self, changes: &[Change], targets: &[Target], results: Vec<Result<(), RelayError>>, now: Instant) {
+    fn changed(
+        &mut self,
+        changes: &[Change],
+        targets: &[Target],
+        (results, order): (Vec<Result<(), RelayError>>, Order),
+        now: Instant,
+    ) {
         let results = results.into_iter().chain(std::iter::repeat_with(|| Err(broke_off())));
         let mut failed: BTreeMap<&Target, (&Change, RelayError)> = BTreeMap::new();
         let mut namespaces = BTreeSet::new();
         for ((change, target), result) in changes.iter().zip(targets).zip(results) {
             match result {
                 Ok(()) => {
-                    self.there.apply(change);
-                    if self.calls.is_listing() {
-                        self.look.meanwhile.push(change.clone());
+                    // Otherwise the list counts. What it does not show is asked for again, and changes nothing if it was
+                    // done.
+                    if order == Order::After {
+                        self.there.apply(change);
                     }
                     namespaces.extend(namespace(change));
                 }

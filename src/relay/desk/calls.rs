@@ -55,6 +55,18 @@ pub(super) struct Returned {
     pub answer: Answer,
     /// Whether it had been left behind.
     pub late: bool,
+    /// How it stands to the last listing.
+    pub order: Order,
+}
+
+/// Which of a call and a listing was first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// The call was made after the listing came back.
+    After,
+    /// The listing came back while the call was out. It may show what the call did, or not, or the relay may have lost
+    /// what it did.
+    Unknown,
 }
 
 /// The calls that are out.
@@ -70,6 +82,7 @@ struct Out {
     ask: Arc<Ask>,
     /// When it is left behind; `None` since it was.
     until: Option<Instant>,
+    order: Order,
 }
 
 impl Calls {
@@ -98,14 +111,21 @@ impl Calls {
         let call = move || reply.give(|| make(relay.as_ref(), &asked, by));
         std::thread::Builder::new().name("relay call".to_owned()).spawn(call)?;
         self.last = number;
-        self.out.insert(number, Out { ask, until: Some(now + within) });
+        self.out.insert(number, Out { ask, until: Some(now + within), order: Order::After });
         Ok(())
     }
 
     /// The call that this is the answer to.
     pub fn returned(&mut self, (number, answer): (u64, Answer)) -> Option<Returned> {
         let out = self.out.remove(&number)?;
-        Some(Returned { ask: out.ask, answer, late: out.until.is_none() })
+        Some(Returned { ask: out.ask, answer, late: out.until.is_none(), order: out.order })
+    }
+
+    /// A listing came back: what is out now was asked for before.
+    pub fn listed(&mut self) {
+        for out in self.out.values_mut() {
+            out.order = Order::Unknown;
+        }
     }
 
     /// Leaves behind what did not come back in time, and says what that is.

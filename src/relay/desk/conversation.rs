@@ -61,8 +61,6 @@ pub(super) struct Look {
     pub due: Option<Instant>,
     /// How often it failed in a row.
     pub tries: u32,
-    /// What was changed while the relay was listing. Its list may hold it or not.
-    pub meanwhile: Vec<Change>,
     /// Whether something came to be in doubt meanwhile.
     pub doubted: bool,
 }
@@ -127,8 +125,9 @@ impl Conversation {
             self.is_told_all = true;
             let wanted = &self.wanted;
             self.refused.retain(|id, _| wanted.namespace(id).is_some());
+            // Compared with what is listed now, not with what was known.
             self.look.due = Some(now);
-            self.compare();
+            self.count_all_missing();
         }
         for (id, namespace) in told.changed {
             let before = self.wanted.namespace(&id).cloned();
@@ -181,7 +180,7 @@ impl Conversation {
             self.cut_off();
         }
         if self.may_look(now) {
-            self.look = Look { due: None, tries: self.look.tries, ..Look::default() };
+            self.look = Look { due: None, tries: self.look.tries, doubted: false };
             if let Err(error) = self.calls.start(Ask::List, now, self.limits.call_within) {
                 self.not_listed(&no_thread(&error), now);
             }
@@ -260,8 +259,7 @@ impl Conversation {
 
     /// Works out what differs between what is wanted and what is known to be there.
     pub(super) fn compare(&mut self) {
-        let (wanted, there) = (&self.wanted, &self.there);
-        self.missing = wanted.agents().filter(|id| is_missing(wanted, there, id)).cloned().collect();
+        self.count_all_missing();
         if self.knowledge != Knowledge::Certain {
             return;
         }
@@ -278,6 +276,11 @@ impl Conversation {
         for target in differing.iter().filter(|target| !self.tasks.has(target)).collect::<Vec<_>>() {
             self.tasks.touch(target);
         }
+    }
+
+    fn count_all_missing(&mut self) {
+        let (wanted, there) = (&self.wanted, &self.there);
+        self.missing = wanted.agents().filter(|id| is_missing(wanted, there, id)).cloned().collect();
     }
 
     fn touch_if_it_differs(&mut self, target: &Target) {

@@ -31,6 +31,7 @@ use crate::agent::Shown;
 use crate::agent::moment::iso;
 use crate::clock::{monotonic, wall_ns};
 use mail::Mail;
+use open::FileId;
 use rows::Ensured;
 
 /// The file with endpoints and rules, in the state directory.
@@ -59,8 +60,9 @@ struct Store {
 /// An open `relay.db`.
 struct Opened {
     conn: Connection,
-    /// Which file it is.
-    file: Option<(u64, u64)>,
+    file: FileId,
+    /// Its write-ahead log.
+    log: FileId,
 }
 
 impl Local {
@@ -83,8 +85,7 @@ impl Local {
         let mut store = self.lock(by)?;
         let wait = by.saturating_duration_since(monotonic()).max(TRY_AGAIN);
         if store.opened.as_ref().is_some_and(|opened| opened.file != open::file_of(&self.file)) {
-            // Closed before the new one is opened: that deletes what SQLite keeps beside it, by name.
-            *store = Store { opened: None, is_another: true };
+            self.close(&mut store)?;
         }
         if store.opened.is_none() {
             store.opened = Some(self.opened(open::for_writing(&self.file, wait)?));
@@ -97,7 +98,8 @@ impl Local {
         conn.busy_timeout(wait).map_err(StoreError::from)?;
         match work(conn) {
             Err(StoreError::Damaged(why)) => {
-                *store = Store { opened: None, is_another: true };
+                store.opened = None;
+                store.is_another = true;
                 store.opened = Some(self.opened(open::anew(&self.file, wait)?));
                 store.is_another = false;
                 Err(RelayError::Ambiguous(format!("relay.db was damaged: {why}")))
@@ -110,7 +112,14 @@ impl Local {
         if let Some(path) = moved_aside {
             tracing::error!("relay.db was damaged: it is now {}, and is made anew", Shown::path(&path));
         }
-        Opened { conn, file: open::file_of(&self.file) }
+        Opened { conn, file: open::file_of(&self.file), log: open::log_of(&self.file) }
+    }
+
+    /// Closes a file that is gone or replaced. SQLite leaves its log then, and would take it for that of the next one.
+    fn close(&self, store: &mut Store) -> Result<(), StoreError> {
+        let log = store.opened.take().and_then(|opened| opened.log);
+        store.is_another = true;
+        open::forget_log(&self.file, log)
     }
 
     /// Waits for an earlier call no longer than until its own time is over: one that hangs is enough.
@@ -128,6 +137,8 @@ impl Local {
     }
 
     fn present(&self, conn: &Connection) -> Result<Present, StoreError> {
+        // What is in SQLite's memory says nothing about the disk.
+        conn.execute_batch("PRAGMA shrink_memory")?;
         let mut present = rows::list(conn)?;
         match self.mailboxes() {
             Ok(mailboxes) if mailboxes.is_empty() => {}

@@ -62,9 +62,31 @@ pub(super) fn read<T>(path: &Path, read: impl Fn(&Connection) -> Result<T, Store
     })
 }
 
-/// Which file it is: device and inode.
-pub(super) fn file_of(path: &Path) -> Option<(u64, u64)> {
+/// Which file it is: device and inode; `None` if there is none.
+pub(super) type FileId = Option<(u64, u64)>;
+
+/// Which file is there.
+pub(super) fn file_of(path: &Path) -> FileId {
     fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// Which file its write-ahead log is.
+pub(super) fn log_of(path: &Path) -> FileId {
+    file_of(&beside(path, "-wal"))
+}
+
+/// Deletes this log, if it is still there, with its index.
+pub(super) fn forget_log(path: &Path, log: FileId) -> Result<(), StoreError> {
+    if log.is_none() || log_of(path) != log {
+        return Ok(());
+    }
+    for suffix in ["-wal", "-shm"] {
+        match fs::remove_file(beside(path, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn as_it_is(path: &Path, wait: Duration) -> Result<Connection, StoreError> {
@@ -87,6 +109,8 @@ fn as_it_is(path: &Path, wait: Duration) -> Result<Connection, StoreError> {
     conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     // A loss of power may take the last changes, and the file is whole: rows can make them anew.
     conn.pragma_update(None, "synchronous", "NORMAL")?;
+    // Opens the log now, so that it is known which one it is.
+    version(&conn)?;
     sync_directory_of(path)?;
     Ok(conn)
 }
@@ -182,7 +206,7 @@ impl Seen {
         if !found.is_file() {
             return Err(StoreError::NotAFile(path.to_owned()));
         }
-        let log = if file_of(&beside(path, "-wal")).is_some() { Log::There } else { Log::None };
+        let log = if log_of(path).is_some() { Log::There } else { Log::None };
         let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
         Ok(Self { log, file: (found.dev(), found.ino(), found.len()), times })
     }
