@@ -222,7 +222,7 @@ impl Engine {
         // Whoever wrote may have failed to tidy up, and where that fails again, the note of it stays.
         match clear_temporary(&project, Finish::Complete) {
             Ok(_) => {
-                self.registry.transact(Durability::Rebuildable, |batch| batch.end_operation(&project)).map(drop)?
+                self.registry.transact(Durability::Rebuildable, |batch| batch.end_operation(&project)).map(drop)?;
             }
             Err(error) => tracing::warn!("tried again at the next start: {error}"),
         }

@@ -29,17 +29,8 @@ impl Office {
     /// With these agents, and no daemon.
     pub fn of(endpoints: &[(&str, &str)]) -> Self {
         let office = Self::empty();
-        office.make(&office.relay(), endpoints);
+        make_all(&office.relay(), endpoints);
         office
-    }
-
-    pub fn make(&self, relay: &Local, endpoints: &[(&str, &str)]) {
-        for (agent, name) in endpoints {
-            for rule in rules(name) {
-                relay.change(&Change::PutRule(rule), soon()).unwrap();
-            }
-            relay.change(&ensure(name, agent), soon()).unwrap();
-        }
     }
 
     pub fn path(&self) -> &Path {
@@ -69,6 +60,16 @@ impl Office {
 
     pub fn names(&self) -> Vec<String> {
         names_in(self.path())
+    }
+}
+
+/// Makes these agents' endpoints, with their rules.
+pub fn make_all(relay: &Local, endpoints: &[(&str, &str)]) {
+    for (agent, name) in endpoints {
+        for rule in rules(name) {
+            relay.change(&Change::PutRule(rule), soon()).unwrap();
+        }
+        relay.change(&ensure(name, agent), soon()).unwrap();
     }
 }
 
@@ -107,7 +108,7 @@ fn contents_below(directory: &Path) -> BTreeMap<PathBuf, (u64, u64, i64, i64)> {
     everything_below(directory).into_iter().map(contents).collect()
 }
 
-fn refused(result: Result<Present, RelayError>) -> bool {
+fn refused(result: &Result<Present, RelayError>) -> bool {
     matches!(result, Err(RelayError::Rejected(_)))
 }
 
@@ -224,7 +225,7 @@ fn is_moved_aside(content: &[u8]) {
     let aside: Vec<String> = office.names().into_iter().filter(|name| name.starts_with("relay.db.corrupt-")).collect();
     assert_eq!(aside.len(), 1, "{:?}", office.names());
     assert_eq!(fs::read(office.path().join(&aside[0])).unwrap(), content, "kept as it was");
-    office.make(&relay, &[("a", "x")]);
+    make_all(&relay, &[("a", "x")]);
     drop(relay);
     assert_eq!(office.relay().list(soon()).unwrap().endpoints, [endpoint("x", "a")]);
 }
@@ -282,11 +283,13 @@ fn flipped_bits_are_found_or_do_no_harm() {
 fn a_log_without_its_database_is_moved_aside() {
     let other = Office::of(&[("stranger", "x")]);
     let relay = other.relay();
-    other.make(&relay, &[("more", "x")]);
+    make_all(&relay, &[("more", "x")]);
     for content in [None, Some("")] {
         let office = Office::empty();
         fs::copy(other.beside("-wal"), office.beside("-wal")).unwrap();
-        content.map(|content| fs::write(office.file(), content).unwrap());
+        if let Some(content) = content {
+            fs::write(office.file(), content).unwrap();
+        }
         assert_eq!(office.relay().list(soon()), Ok(Present::default()));
         assert!(office.names().iter().any(|name| name.contains("corrupt") && name.ends_with("-wal")));
     }
@@ -298,7 +301,7 @@ fn a_newer_schema_is_refused_untouched() {
     office.sql().execute_batch("CREATE TABLE more (x); PRAGMA user_version = 2").unwrap();
     let closed = everything_below(office.path());
     let bytes = fs::read(office.file()).unwrap();
-    assert!(refused(office.relay().list(soon())));
+    assert!(refused(&office.relay().list(soon())));
     assert!(matches!(office.relay().change(&ensure("x", "b"), soon()), Err(RelayError::Rejected(_))));
     assert!(matches!(Post::open(office.path()), Err(PostError::Store(StoreError::Newer { found: 2, known: 1 }))));
     assert_eq!((everything_below(office.path()), fs::read(office.file()).unwrap()), (closed, bytes));
@@ -307,7 +310,7 @@ fn a_newer_schema_is_refused_untouched() {
     let newer = office.sql();
     newer.execute_batch("CREATE TABLE more (x); PRAGMA user_version = 2").unwrap();
     let bytes = fs::read(office.file()).unwrap();
-    assert!(refused(office.relay().list(soon())));
+    assert!(refused(&office.relay().list(soon())));
     assert_eq!(fs::read(office.file()).unwrap(), bytes);
 }
 
@@ -319,7 +322,7 @@ fn what_is_no_file_is_refused_and_not_moved() {
     let link = Office::empty();
     std::os::unix::fs::symlink(linked.file(), link.file()).unwrap();
     for office in [&office, &link] {
-        assert!(refused(office.relay().list(soon())));
+        assert!(refused(&office.relay().list(soon())));
         assert!(matches!(Post::open(office.path()), Err(PostError::Store(StoreError::NotAFile(_)))));
         assert_eq!(office.names(), ["relay.db"]);
     }
@@ -331,7 +334,7 @@ fn only_the_owner_may_read_it() {
     fs::write(office.file(), "").unwrap();
     fs::set_permissions(office.file(), fs::Permissions::from_mode(0o644)).unwrap();
     let relay = office.relay();
-    office.make(&relay, &[("a", "x")]);
+    make_all(&relay, &[("a", "x")]);
     for name in office.names() {
         let mode = fs::metadata(office.path().join(&name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
@@ -343,16 +346,16 @@ fn only_the_owner_may_read_it() {
 fn a_file_that_is_deleted_or_replaced_while_it_is_open_is_noticed() {
     let office = Office::empty();
     let relay = office.relay();
-    office.make(&relay, &[("a", "x"), ("b", "x")]);
+    make_all(&relay, &[("a", "x"), ("b", "x")]);
     fs::remove_file(office.file()).unwrap();
     // Nothing is added to a file of which nobody knows what is in it.
     assert!(matches!(relay.change(&ensure("x", "c"), soon()), Err(RelayError::Ambiguous(_))));
     assert_eq!(relay.list(soon()), Ok(Present::default()));
-    office.make(&relay, &[("a", "x")]);
+    make_all(&relay, &[("a", "x")]);
     drop(relay);
     let replaced = Office::empty();
     let relay = replaced.relay();
-    replaced.make(&relay, &[("z", "z")]);
+    make_all(&relay, &[("z", "z")]);
     fs::copy(office.file(), replaced.beside(".new")).unwrap();
     fs::rename(replaced.beside(".new"), replaced.file()).unwrap();
     assert_eq!(relay.list(soon()).unwrap().endpoints, [endpoint("x", "a")]);
@@ -426,7 +429,7 @@ fn whoever_only_reads_leaves_no_trace() {
     read();
     assert_eq!(everything_below(office.path()), closed, "without a daemon");
     let relay = office.relay();
-    office.make(&relay, &[("d", "x")]);
+    make_all(&relay, &[("d", "x")]);
     let open = contents_below(office.path());
     read();
     assert_eq!(contents_below(office.path()), open, "beside one");

@@ -259,9 +259,8 @@ impl Conversation {
 
     /// Works out what differs between what is wanted and what is known to be there.
     pub(super) fn compare(&mut self) {
-        self.count_all_missing();
         if self.knowledge != Knowledge::Certain {
-            return;
+            return self.count_all_missing();
         }
         let mut differing = self.wanted.differing(&self.there);
         if !self.is_told_all {
@@ -269,6 +268,12 @@ impl Conversation {
                 Target::Rule(rule) => self.wanted.rules().contains(rule),
                 Target::Agent(id) => self.wanted.namespace(id).is_some() || self.tasks.has(target),
             });
+        }
+        self.missing.clear();
+        for target in &differing {
+            if let Target::Agent(id) = target {
+                self.count_missing(id);
+            }
         }
         for target in self.tasks.settled(&differing) {
             self.settle(&target);
