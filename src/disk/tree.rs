@@ -169,7 +169,12 @@ impl Tree {
         if trust == Trust::Nothing && self.dirs.contains(below) {
             // All that is known below, too: notify drops those watches when it hears that a directory above was moved
             // or deleted, even if it is back by then.
-            let known = self.dirs.below(below).map(|(path, _)| Target::Directory(path.to_path_buf()));
+            // And what holds manifests: a watch follows its directory, and if that was met at another path for a moment, what
+            // is heard of it is still told under that one.
+            let dork = |path: &Path, dir: &Dir| (dir.dork != Dork::No).then(|| Target::Dork(path.join(DORK)));
+            let known = self.dirs.below(below);
+            let known =
+                known.flat_map(|(path, dir)| [Some(Target::Directory(path.to_path_buf())), dork(path, dir)]).flatten();
             walk.watches.watch(&known.collect::<Vec<_>>());
             again.extend(self.dirs.below(below).map(|(path, _)| path.to_path_buf()));
         }

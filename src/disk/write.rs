@@ -241,7 +241,8 @@ fn fresh(way: Way, project: &Path, content: &[u8]) -> Result<Placed, WriteError>
 /// Gives a new file the manifest's name, if nothing has it.
 fn put_fresh(site: &Site, content: &[u8]) -> Result<(), WriteError> {
     let taken = || Err(WriteError::Exists(site.path(FILE)));
-    site.clear(Finish::Undo)?;
+    // One that nobody noted may be anybody's: it never becomes the manifest.
+    site.clear(Finish::Complete)?;
     if site.has(FILE)? {
         return taken();
     }
@@ -261,7 +262,8 @@ fn put_fresh(site: &Site, content: &[u8]) -> Result<(), WriteError> {
 fn replace(way: Way, project: &Path, content: &[u8], expected: &[u8]) -> Result<Placed, WriteError> {
     let path = in_dork(project, FILE);
     let Some(site) = Site::open(project, way)? else { return Err(WriteError::Changed(path)) };
-    site.clear(Finish::Undo)?;
+    // One that nobody noted may be anybody's: it never becomes the manifest.
+    site.clear(Finish::Complete)?;
     let before = read_expected(&site, FILE, expected)?;
     site.write_temporary(content, Some(&before))?;
     let exchanged = match site.exchange() {

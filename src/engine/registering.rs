@@ -17,7 +17,7 @@ use super::site::deepest;
 use super::{EngineError, Refusal};
 use crate::agent::{Agent, AgentId, Shown};
 use crate::decide::{Policy, Probe, RootFound};
-use crate::disk::write::{Finish, clear_temporary};
+use crate::disk::write::{Cleared, Finish, clear_temporary};
 use crate::disk::{probe, stat};
 use crate::registry::{Durability, Event, EventName, Operation, OperationKind, RegistryError};
 use crate::scope::Scope;
@@ -221,10 +221,10 @@ impl Engine {
         self.holds.release(&project);
         // Whoever wrote may have failed to tidy up, and where that fails again, the note of it stays.
         match clear_temporary(&project, Finish::Complete) {
-            Ok(_) => {
+            Err(error) if !error.is_no_file() => tracing::warn!("tried again at the next start: {error}"),
+            Ok(_) | Err(_) => {
                 self.registry.transact(Durability::Rebuildable, |batch| batch.end_operation(&project)).map(drop)?;
             }
-            Err(error) => tracing::warn!("tried again at the next start: {error}"),
         }
         if self.memory.at(&project).is_none() && self.kept.alone().any(|root| root == project) {
             self.registry.transact(Durability::Synced, |batch| batch.remove_lone_root(&project))?;
@@ -267,7 +267,9 @@ impl Engine {
         let is_recorded = self.memory.at(project).is_some();
         let finish = if *kind == OperationKind::Delete && !is_recorded { Finish::Complete } else { Finish::Undo };
         let shown = Shown::path(project);
-        if let Err(error) = clear_temporary(project, finish) {
+        let cleared = clear_temporary(project, finish);
+        if let Err(error) = cleared.or_else(|error| if error.is_no_file() { Ok(Cleared::Nothing) } else { Err(error) })
+        {
             tracing::warn!("what a registration at {shown} left behind cannot be removed: {error}");
             return;
         }
@@ -276,13 +278,22 @@ impl Engine {
         // Its manifest was taken back already, and nobody was left to take back the row.
         let taken_back = fresh.as_ref().filter(is_home).filter(|_| is_absent());
         let now = self.now();
+        // Nor the root that it was made.
+        let is_alone = self.kept.alone().any(|root| root == project);
+        let drops_root = is_alone && is_absent() && (taken_back.is_some() || !is_recorded);
         let cleared = self.registry.transact(Durability::Synced, |batch| {
+            if drops_root {
+                batch.remove_lone_root(project)?;
+            }
             if let Some(id) = taken_back {
                 batch.remove(id)?;
                 undone(id, true, false, project).iter().try_for_each(|event| batch.append(event, &now).map(drop))?;
             }
             batch.end_operation(project)
         });
+        if drops_root && cleared.is_ok() {
+            self.drop_lone_root(project);
+        }
         match (cleared, taken_back) {
             (Ok(_), Some(id)) => self.memory.take(id, None),
             (Ok(_), None) => {}

@@ -154,3 +154,54 @@ fn a_strangers_manifest_gains_nothing_and_prints_harmlessly() {
         assert!(!said.contains(['\u{202e}', '\u{200b}']), "{arguments:?}: {said:?}");
     }
 }
+
+/// Something that is done to a file.
+type Damage<'a> = Box<dyn Fn() + 'a>;
+
+#[test]
+fn a_relay_that_is_damaged_in_place_is_made_anew_by_the_next_sweep_of_the_daemon() {
+    let home = two_projects();
+    let (a, b) = (register(&home, "root/web/shop"), register(&home, "root/ops/deploy"));
+    let state = home.below("state");
+    let mut daemon = std::process::Command::new(assert_cmd::cargo::cargo_bin("meshd"))
+        .env_clear()
+        .args(["run", "--sweep-interval", "100ms", "--log-level", "error", "--state-dir"])
+        .arg(&state)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = meshd::clock::monotonic() + std::time::Duration::from_secs(30);
+    let until_reached = |what: &str| {
+        while [&a, &b].iter().any(|id| home.json(&["show", id])["relay"] != "registered") {
+            assert!(meshd::clock::monotonic() < deadline, "never healed: {what}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    until_reached("at the start");
+    let file = state.join("relay.db");
+    let damages: [(&str, Damage<'_>); 4] = [
+        ("cut to nothing", Box::new(|| std::fs::File::options().write(true).open(&file).unwrap().set_len(0).unwrap())),
+        (
+            "garbage",
+            Box::new(|| {
+                let garbage = vec![0xa5; 20_000];
+                std::io::Write::write_all(&mut std::fs::File::options().write(true).open(&file).unwrap(), &garbage)
+                    .unwrap();
+            }),
+        ),
+        (
+            "a table that is missing",
+            Box::new(|| {
+                rusqlite::Connection::open(&file).unwrap().execute_batch("DROP TABLE endpoints").unwrap();
+            }),
+        ),
+        ("deleted", Box::new(|| std::fs::remove_file(&file).unwrap())),
+    ];
+    for (what, damage) in &damages {
+        damage();
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        until_reached(what);
+    }
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}

@@ -113,3 +113,38 @@ fn an_agent_whose_manifest_was_taken_back_before_a_kill_is_not_kept_as_unreachab
     house.sweep();
     assert_eq!(house.recorded(), []);
 }
+
+#[test]
+fn a_temporary_that_a_stranger_put_there_never_becomes_the_manifest() {
+    let house = House::new();
+    let project = house.project("root/p");
+    fs::create_dir(project.join(".dork")).unwrap();
+    fs::write(project.join(".dork").join(meshd::disk::write::TEMPORARY), manifest("evil", "planted")).unwrap();
+    let agent = house.register(&project).unwrap();
+    assert_eq!(house.recorded(), [(agent.id().to_string(), project.clone())]);
+    house.unregister(agent.id().as_str()).unwrap();
+    assert_eq!(tree(&project), [(project.join(".dork"), None)]);
+}
+
+#[test]
+fn what_is_in_the_way_and_no_file_is_no_operation_under_way() {
+    let house = House::new();
+    let project = house.project("root/p");
+    fs::create_dir_all(project.join(".dork").join(meshd::disk::write::TEMPORARY)).unwrap();
+    house.register(&project).unwrap_err();
+    assert_eq!(house.registry().operations().unwrap(), []);
+}
+
+#[test]
+fn a_root_that_was_made_for_a_registration_that_a_kill_cut_short_goes_at_the_next_start() {
+    let mut house = House::new();
+    let project = house.project("elsewhere");
+    house.core.stop();
+    note(&house, &project, OperationKind::Write, Some("a"));
+    let mut registry = AgentRegistry::open(&house.path("registry.db"), &now()).unwrap().0;
+    registry.transact(Durability::Synced, |batch| batch.add_lone_root(&project)).unwrap();
+    drop(registry);
+    house.restart();
+    house.sweep();
+    assert!(house.registry().roots().unwrap().iter().all(|root| !root.alone));
+}

@@ -23,7 +23,8 @@ pub fn delete(project: &Path, expected_id: &AgentId) -> Result<Deleted, WriteErr
 pub(super) fn delete_by(way: Way, project: &Path, expected_id: &AgentId) -> Result<Deleted, WriteError> {
     let path = in_dork(project, FILE);
     let Some(site) = Site::open(project, way)? else { return Err(WriteError::Missing(path)) };
-    site.clear(Finish::Undo)?;
+    // One that nobody noted may be anybody's: it never becomes the manifest.
+    site.clear(Finish::Complete)?;
     let carries = |content: &Content| match Manifest::parse(&content.bytes) {
         Ok(manifest) if manifest.id == *expected_id => Ok(()),
         Ok(manifest) => Err(WriteError::OtherId { path: path.clone(), found: manifest.id }),

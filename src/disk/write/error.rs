@@ -44,14 +44,14 @@ pub enum WriteError {
     #[error("another meshd is just writing {}", Shown::path(.0))]
     Busy(PathBuf),
     /// The file system failed or refused.
-    #[error("cannot {what} {}: {source}", Shown::path(.path))]
+    #[error("cannot {what} {}: {why}", Shown::path(.path))]
     Io {
         /// What was tried: a verb.
         what: &'static str,
         /// With which file or directory.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// It failed, and so did undoing what was done until then.
     #[error("{cause}; undoing it failed too: {undoing}; {left}")]
@@ -66,8 +66,14 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    pub(super) fn io(what: &'static str, path: &Path, source: impl Into<std::io::Error>) -> Self {
-        Self::Io { what, path: path.to_owned(), source: source.into() }
+    /// Whether there is something in the way that is no regular file.
+    #[must_use]
+    pub fn is_no_file(&self) -> bool {
+        matches!(self, Self::NotAManifest { .. })
+    }
+
+    pub(super) fn io(what: &'static str, path: &Path, why: impl Into<std::io::Error>) -> Self {
+        Self::Io { what, path: path.to_owned(), why: why.into() }
     }
 
     /// Why a directory on the way could not be opened.

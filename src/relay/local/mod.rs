@@ -31,7 +31,7 @@ use crate::agent::Shown;
 use crate::agent::moment::iso;
 use crate::clock::{monotonic, wall_ns};
 use mail::Mail;
-use open::FileId;
+use open::{FileId, Traces};
 use rows::Ensured;
 
 /// The file with endpoints and rules, in the state directory.
@@ -63,6 +63,8 @@ struct Opened {
     file: FileId,
     /// Its write-ahead log.
     log: FileId,
+    /// What the last call left behind: what differs from it, somebody else wrote.
+    traces: Traces,
 }
 
 impl Local {
@@ -94,9 +96,14 @@ impl Local {
             return Err(RelayError::Ambiguous("relay.db was deleted or replaced".to_owned()));
         }
         // It was opened above.
-        let Some(Opened { conn, .. }) = &store.opened else { return Err(too_late()) };
+        let Some(Opened { conn, traces, .. }) = &mut store.opened else { return Err(too_late()) };
         conn.busy_timeout(wait).map_err(StoreError::from)?;
-        match work(conn) {
+        // This connection may have in memory what is not in the file any more.
+        let is_touched = *traces != open::traces_of(&self.file);
+        let whole = if is_touched { open::must_be_whole(&self.file, wait) } else { Ok(()) };
+        let done = whole.and_then(|()| work(conn));
+        *traces = open::traces_of(&self.file);
+        match done {
             Err(StoreError::Damaged(why)) => {
                 store.opened = None;
                 store.is_another = true;
@@ -112,7 +119,8 @@ impl Local {
         if let Some(path) = moved_aside {
             tracing::error!("relay.db was damaged: it is now {}, and is made anew", Shown::path(&path));
         }
-        Opened { conn, file: open::file_of(&self.file), log: open::log_of(&self.file) }
+        let (file, log) = (open::file_of(&self.file), open::log_of(&self.file));
+        Opened { conn, file, log, traces: open::traces_of(&self.file) }
     }
 
     /// Closes a file that is gone or replaced. SQLite leaves its log then, and would take it for that of the next one.

@@ -38,6 +38,11 @@ const MAX_MOVED_ASIDE: u32 = 100;
 
 /// Opens it for writing, made or replaced as needed. Where a damaged one is now is returned with it.
 pub(super) fn for_writing(path: &Path, wait: Duration) -> Result<(Connection, Option<PathBuf>), StoreError> {
+    // Looked at twice: one read that failed looks like damage.
+    match as_it_is(path, wait) {
+        Err(StoreError::Damaged(_)) => {}
+        opened => return Ok((opened?, None)),
+    }
     match as_it_is(path, wait) {
         Err(StoreError::Damaged(_)) => anew(path, wait),
         opened => Ok((opened?, None)),
@@ -75,6 +80,43 @@ pub(super) fn log_of(path: &Path) -> FileId {
     file_of(&beside(path, "-wal"))
 }
 
+/// What a write leaves behind: size and time of the file and of its log.
+pub(super) type Traces = [Option<(u64, i64, i64)>; 2];
+
+/// The traces that are there.
+pub(super) fn traces_of(path: &Path) -> Traces {
+    let traces =
+        |path: &Path| fs::symlink_metadata(path).ok().map(|found| (found.len(), found.mtime(), found.mtime_nsec()));
+    [traces(path), traces(&beside(path, "-wal"))]
+}
+
+/// Checks a file that is open already, on a connection that has nothing of it in memory. Looked at twice: one read that
+/// failed looks like damage.
+pub(super) fn must_be_whole(path: &Path, wait: Duration) -> Result<(), StoreError> {
+    if let Err(StoreError::Damaged(_)) = check(path, wait) {
+        return check(path, wait);
+    }
+    Ok(())
+}
+
+fn check(path: &Path, wait: Duration) -> Result<(), StoreError> {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    configure(&conn, wait)?;
+    if version(&conn)? == 0 {
+        return Err(StoreError::Damaged("it is empty".to_owned()));
+    }
+    quick_check(&conn, path)?;
+    rows::must_be_ours(&conn)
+}
+
+fn quick_check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    if fs::metadata(path)?.len() > MAX_CHECKED_BYTES {
+        return Ok(());
+    }
+    let verdict: String = conn.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+    if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(verdict)) }
+}
+
 /// Deletes this log, if it is still there, with its index.
 pub(super) fn forget_log(path: &Path, log: FileId) -> Result<(), StoreError> {
     if log.is_none() || log_of(path) != log {
@@ -95,12 +137,7 @@ fn as_it_is(path: &Path, wait: Duration) -> Result<Connection, StoreError> {
     fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     configure(&conn, wait)?;
-    if fs::metadata(path)?.len() <= MAX_CHECKED_BYTES {
-        let verdict: String = conn.pragma_query_value(None, "quick_check", |row| row.get(0))?;
-        if verdict != "ok" {
-            return Err(StoreError::Damaged(verdict));
-        }
-    }
+    quick_check(&conn, path)?;
     if version(&conn)? == 0 {
         make_schema(&conn)?;
     }
