@@ -45,9 +45,17 @@ pub enum Verdict {
     OutOfScope,
 }
 
+/// The longest that an agent may be seen to do, in bytes: it is a word, and is listed with every agent.
+const MAX_WORD: usize = 200;
+
 impl Engine {
     /// Notes that an agent was heard of. No event tells of it: nothing about the agent changed.
     pub(super) fn heartbeat(&mut self, id: &AgentId, event: &str) -> Result<(), EngineError> {
+        if event.is_empty() || event.len() > MAX_WORD {
+            return Err(
+                Refusal::Pointless("what an agent was seen to do is a word or a few, of 200 bytes at most").into()
+            );
+        }
         let now = self.now();
         let is_known = self.registry.transact(Durability::Synced, |batch| batch.heard_of(id, event, &now))?;
         if is_known { Ok(()) } else { Err(Refusal::NoSuchAgent(id.to_string()).into()) }

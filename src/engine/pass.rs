@@ -9,7 +9,7 @@ use super::holds::{Holds, Undo};
 use super::look::Doubtful;
 use super::memory::Memory;
 use super::result::ReconcileResult;
-use crate::agent::{AgentId, Moment};
+use crate::agent::{AgentId, Moment, Namespace};
 use crate::apply::{Isolation, Outcome, apply};
 use crate::clock::Clock;
 use crate::decide::{Action, Plan, Policy, Reach, RootFound, View, decide};
@@ -61,6 +61,8 @@ pub struct Engine {
     pub(super) holds: Holds,
     /// Who brings the relay about; none where there is none.
     pub(super) relay: Option<Arc<Desk>>,
+    /// What the relay was told last of each agent.
+    pub(super) told_relay: HashMap<AgentId, Namespace>,
     /// Whether the relay was told of everybody.
     pub(super) relay_knows_all: bool,
     /// What was found that may pass by itself, and since when, on the boot clock, it has been so.
@@ -128,6 +130,7 @@ impl Engine {
             accepted_claims: BTreeMap::new(),
             holds: Holds::new(std::process::id()),
             relay: None,
+            told_relay: HashMap::new(),
             relay_knows_all: false,
             doubts: HashMap::new(),
             again: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! What the engine says to the relay: who is recorded, in which namespace, and who may reach whom. The relay's own thread
 //! brings it about; the engine never waits for it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,10 +28,13 @@ impl Engine {
     }
 
     /// Tells the relay what a pass changed.
-    pub(super) fn tell_relay(&self, outcome: &Outcome) {
+    pub(super) fn tell_relay(&mut self, outcome: &Outcome) {
         let Some(relay) = &self.relay else { return };
-        let changes: Vec<_> = outcome.applied.iter().filter_map(endpoint).collect();
+        let mut changes: Vec<_> = outcome.applied.iter().filter_map(endpoint).collect();
+        // Most changes are none to the relay, and each word to it wakes a thread.
+        changes.retain(|(id, namespace)| self.told_relay.get(id) != namespace.as_ref());
         if !changes.is_empty() {
+            note(&mut self.told_relay, &changes);
             relay.want(changes);
         }
     }
@@ -52,20 +56,23 @@ impl Engine {
     /// Tells the relay everything anew: somebody else changed the registry.
     pub(super) fn tell_relay_everything(&mut self) -> Result<(), RegistryError> {
         if let Some(relay) = &self.relay {
-            relay.want_all(self.registry.endpoints()?, pairs(&self.registry)?);
+            let endpoints = self.registry.endpoints()?;
+            self.told_relay = endpoints.iter().cloned().collect();
+            relay.want_all(endpoints, pairs(&self.registry)?);
             self.relay_knows_all = true;
         }
         Ok(())
     }
 
     /// Tells the relay how these agents are recorded now, if they are.
-    pub(super) fn want_endpoints(&self, ids: Vec<AgentId>) -> Result<(), EngineError> {
+    pub(super) fn want_endpoints(&mut self, ids: Vec<AgentId>) -> Result<(), EngineError> {
         let Some(relay) = &self.relay else { return Ok(()) };
         let mut changes = Vec::with_capacity(ids.len());
         for id in ids {
             let namespace = self.registry.get(&id)?.map(|record| Namespace::as_recorded(record.columns.namespace));
             changes.push((id, namespace));
         }
+        note(&mut self.told_relay, &changes);
         relay.want(changes);
         Ok(())
     }
@@ -86,8 +93,9 @@ impl Engine {
     }
 
     /// Has the relay retire an agent's endpoint, and say so. `false` if there is no relay that could.
-    pub(super) fn insist_gone(&self, id: &AgentId) -> bool {
+    pub(super) fn insist_gone(&mut self, id: &AgentId) -> bool {
         let Some(relay) = &self.relay else { return false };
+        self.told_relay.remove(id);
         relay.want(vec![(id.clone(), None)]);
         relay.insist(id.clone());
         true
@@ -108,6 +116,16 @@ impl Runner {
                 self.engine.record(&Event { agent: Some(id.clone()), ..failed(why) });
             }
             Report::Recovered => tracing::info!("the relay answers again"),
+        }
+    }
+}
+
+/// Notes what the relay is told.
+fn note(told: &mut HashMap<AgentId, Namespace>, changes: &[(AgentId, Option<Namespace>)]) {
+    for (id, namespace) in changes {
+        match namespace {
+            Some(namespace) => drop(told.insert(id.clone(), namespace.clone())),
+            None => drop(told.remove(id)),
         }
     }
 }

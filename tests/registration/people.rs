@@ -58,6 +58,8 @@ fn a_heartbeat_is_what_an_agents_health_goes_by() {
     assert_eq!(record.health(&aged(2)), Status::Inactive);
     assert_eq!(record.health(&aged(25)), Status::Stale);
     assert!(house.core.heartbeat("nobody".parse().unwrap(), "x".to_owned()).is_err());
+    assert!(house.core.heartbeat("a".parse().unwrap(), "x".repeat(201)).is_err());
+    assert!(house.core.heartbeat("a".parse().unwrap(), String::new()).is_err());
     house.sweep();
     assert_eq!(house.record("a").unwrap().last_seen_event.as_deref(), Some("answered"));
 }
