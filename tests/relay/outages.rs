@@ -265,6 +265,19 @@ fn a_look_that_fails_takes_nothing_from_what_is_known() {
 }
 
 #[test]
+fn nothing_is_in_doubt_where_nothing_was_asked_for() {
+    let relay = FakeRelay::one_by_one();
+    let gate = Gate::default();
+    let at = gate.clone();
+    relay.acts(move |_| Act::Wait(at.clone()));
+    let talk = Talk::with(&relay, impatient());
+    talk.desk.want_all(many(3, "x"), vec![]);
+    assert!(matches!(talk.insist("a1"), Err(RelayError::Unavailable(_))), "it could not even be looked");
+    gate.open();
+    until("everything is there", || talk.desk.facts().pending == 0);
+}
+
+#[test]
 fn what_is_wanted_while_it_is_being_made_counts() {
     let relay = FakeRelay::one_by_one();
     let gate = Gate::default();

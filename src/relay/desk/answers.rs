@@ -52,14 +52,9 @@ impl Conversation {
         let late = self.insisted.iter().filter(|(_, insistence)| insistence.until <= now);
         let late: Vec<AgentId> = late.map(|(id, _)| id.clone()).collect();
         for id in late {
-            let target = Target::Agent(id.clone());
-            let error = if self.calls.is_out(&target) {
-                RelayError::Ambiguous("it did not answer in time".to_owned())
-            } else {
-                let known = self.tasks.error(&target).cloned();
-                known.unwrap_or_else(|| RelayError::Unavailable("its turn did not come in time".to_owned()))
-            };
-            self.answer(&id, &Err(error));
+            let last = self.tasks.error(&Target::Agent(id.clone())).map(ToString::to_string);
+            let why = last.unwrap_or_else(|| "its turn did not come in time".to_owned());
+            self.answer_undone(&id, &RelayError::Unavailable(why));
         }
     }
 
@@ -232,8 +227,22 @@ impl Conversation {
     fn answer_all(&mut self, error: &RelayError) {
         let waiting: Vec<AgentId> = self.insisted.keys().cloned().collect();
         for id in waiting {
-            self.answer(&id, &Err(error.clone()));
+            self.answer_undone(&id, error);
         }
+    }
+
+    /// Answers that nothing more was asked for about this agent, and why. Whether something was done is in doubt only if
+    /// it was asked for before.
+    fn answer_undone(&mut self, id: &AgentId, error: &RelayError) {
+        let target = Target::Agent(id.clone());
+        let doubtful =
+            self.calls.is_out(&target) || matches!(self.tasks.error(&target), Some(RelayError::Ambiguous(_)));
+        let error = match error {
+            _ if doubtful => RelayError::Ambiguous("it did not answer in time".to_owned()),
+            RelayError::Ambiguous(why) => RelayError::Unavailable(why.clone()),
+            RelayError::Unavailable(_) | RelayError::Rejected(_) => error.clone(),
+        };
+        self.answer(id, &Err(error));
     }
 
     fn answer(&mut self, id: &AgentId, result: &Result<(), RelayError>) {
