@@ -340,6 +340,20 @@ fn what_another_program_put_there_is_shown_and_what_is_no_message_is_left() {
 }
 
 #[test]
+fn parts_of_a_mailbox_that_were_deleted_by_hand_are_made_again() {
+    let office = office();
+    office.send("a", "b", "1");
+    for part in ["cur", "tmp"] {
+        fs::remove_dir(office.mailbox("x", "b").join(part)).unwrap();
+    }
+    assert_eq!(office.take("x", "b", Take::New), ["1"]);
+    fs::remove_dir(office.mailbox("x", "b").join("new")).unwrap();
+    assert_eq!(office.bodies("x", "b"), Vec::<String>::new());
+    office.send("a", "b", "2");
+    assert_eq!(office.take("x", "b", Take::New), ["2"]);
+}
+
+#[test]
 fn what_killed_deliveries_left_is_deleted_and_live_ones_are_not_disturbed() {
     let office = office();
     office.send("a", "b", "1");

@@ -105,9 +105,13 @@ impl Post {
     /// Takes the messages of a mailbox, in the order of delivery, one at a time. Of many who take at once exactly one gets
     /// each.
     pub fn take(&self, subject: &Subject, which: Take) -> Result<Taking, PostError> {
-        let mailbox = self.mailbox(subject)?;
-        if let Some(mailbox) = &mailbox {
+        let mut mailbox = self.mailbox(subject)?;
+        if let Some(mailbox) = &mut mailbox {
             mailbox.tidy()?;
+            if mailbox.cur.is_none() {
+                // Somebody deleted it, and nothing can be taken without it.
+                mailbox.cur = mailbox.folder.make_folder("cur")?;
+            }
         }
         Ok(Taking::of(mailbox, which)?)
     }
