@@ -11,11 +11,11 @@ use crossbeam_channel::{Receiver, at, never, select};
 
 use super::calls::{Ask, Calls, How};
 use super::tasks::Tasks;
-use super::told::{Everything, Insistence, Shared, Told, Tried};
+use super::told::{Insistence, Shared, Tried};
 use super::{Limits, Report};
 use crate::agent::AgentId;
 use crate::clock::monotonic;
-use crate::relay::{Change, Relay, RelayError, Rule, Subject, Target, There, Wanted};
+use crate::relay::{Change, Relay, RelayError, Subject, Target, There, Wanted};
 
 /// One desk's conversation.
 pub(super) struct Conversation {
@@ -27,13 +27,13 @@ pub(super) struct Conversation {
     reports: Vec<Report>,
     pub(super) wanted: Wanted,
     /// Whether everything that is wanted was told. Before that, what is there and was not told of is left alone.
-    is_told_all: bool,
+    pub(super) is_told_all: bool,
     pub(super) there: There,
     pub(super) knowledge: Knowledge,
     pub(super) look: Look,
     pub(super) tasks: Tasks,
     /// The agents whose endpoint is wanted and not known to be there.
-    missing: BTreeSet<AgentId>,
+    pub(super) missing: BTreeSet<AgentId>,
     pub(super) insisted: BTreeMap<AgentId, Insistence>,
     /// What was told of agents that the relay refuses.
     pub(super) refused: BTreeMap<AgentId, String>,
@@ -116,62 +116,6 @@ impl Conversation {
                 recv(timer) -> _ => {}
             }
         }
-    }
-
-    fn hear(&mut self, told: Told, now: Instant) {
-        let something = told.all.is_some() || !told.changed.is_empty() || told.pairs.is_some();
-        if let Some(Everything { endpoints, pairs }) = told.all {
-            self.wanted = Wanted::of(endpoints, &pairs);
-            self.is_told_all = true;
-            let wanted = &self.wanted;
-            self.refused.retain(|id, _| wanted.namespace(id).is_some());
-            // Compared with what is listed now, not with what was known.
-            self.look.due = Some(now);
-            self.count_all_missing();
-        }
-        for (id, namespace) in told.changed {
-            let before = self.wanted.namespace(&id).cloned();
-            // That nothing is wanted is news where not everything was told yet.
-            if before == namespace && namespace.is_some() {
-                continue;
-            }
-            self.wanted.set(id.clone(), namespace.clone());
-            self.refused.remove(&id);
-            for rule in [before, namespace].iter().flatten().flat_map(Rule::of_namespace).flatten() {
-                self.touch_if_it_differs(&Target::Rule(rule));
-            }
-            self.count_missing(&id);
-            self.tasks.touch(&Target::Agent(id));
-        }
-        if let Some(pairs) = told.pairs {
-            self.wanted.set_pairs(&pairs);
-            self.compare();
-        }
-        if told.verify {
-            self.tasks.touch_all();
-        }
-        let insists = !told.insisted.is_empty();
-        for (id, insistence) in told.insisted {
-            self.insist(id, insistence);
-        }
-        let uncertain = self.knowledge != Knowledge::Certain;
-        let at_once = told.verify || (uncertain && (insists || (something && self.look.due.is_none())));
-        if at_once {
-            self.look.due = Some(now);
-        }
-    }
-
-    fn insist(&mut self, id: AgentId, insistence: Insistence) {
-        let rules = self.wanted.namespace(&id).map(Rule::of_namespace);
-        for rule in rules.into_iter().flatten().flatten() {
-            let rule = Target::Rule(rule);
-            if self.tasks.has(&rule) {
-                self.tasks.hurry(&rule);
-            }
-        }
-        self.tasks.hurry(&Target::Agent(id.clone()));
-        let known = self.insisted.entry(id).or_insert(Insistence { answers: 0, ..insistence });
-        known.answers = known.answers.saturating_add(insistence.answers);
     }
 
     /// Asks for what there is to ask for.
@@ -257,51 +201,6 @@ impl Conversation {
         self.tasks.block(target, &namespace.unwrap_or_default());
     }
 
-    /// Works out what differs between what is wanted and what is known to be there.
-    pub(super) fn compare(&mut self) {
-        if self.knowledge != Knowledge::Certain {
-            return self.count_all_missing();
-        }
-        let mut differing = self.wanted.differing(&self.there);
-        if !self.is_told_all {
-            differing.retain(|target| match target {
-                Target::Rule(rule) => self.wanted.rules().contains(rule),
-                Target::Agent(id) => self.wanted.namespace(id).is_some() || self.tasks.has(target),
-            });
-        }
-        self.missing.clear();
-        for target in &differing {
-            if let Target::Agent(id) = target {
-                self.count_missing(id);
-            }
-        }
-        for target in self.tasks.settled(&differing) {
-            self.settle(&target);
-        }
-        for target in differing.iter().filter(|target| !self.tasks.has(target)).collect::<Vec<_>>() {
-            self.tasks.touch(target);
-        }
-    }
-
-    fn count_all_missing(&mut self) {
-        let (wanted, there) = (&self.wanted, &self.there);
-        self.missing = wanted.agents().filter(|id| is_missing(wanted, there, id)).cloned().collect();
-    }
-
-    fn touch_if_it_differs(&mut self, target: &Target) {
-        if self.tasks.has(target) || !self.wanted.changes(&self.there, target).is_empty() {
-            self.tasks.touch(target);
-        }
-    }
-
-    pub(super) fn count_missing(&mut self, id: &AgentId) {
-        if is_missing(&self.wanted, &self.there, id) {
-            self.missing.insert(id.clone());
-        } else {
-            self.missing.remove(id);
-        }
-    }
-
     pub(super) fn pending(&self) -> u64 {
         let pending = match self.knowledge {
             Knowledge::Nothing => self.wanted.len(),
@@ -341,13 +240,6 @@ impl Conversation {
         let asked = self.knowledge != Knowledge::Certain || !self.tasks.has_ready() || self.calls.left_behind() > 0;
         if asked && !self.calls.is_waiting() { Tried::All } else { Tried::Some }
     }
-}
-
-fn is_missing(wanted: &Wanted, there: &There, id: &AgentId) -> bool {
-    wanted.namespace(id).is_some_and(|namespace| {
-        let is_it = |subject: &Subject| subject.is_of(namespace, id) && !there.is_broken(subject);
-        !there.subjects(id).iter().any(is_it)
-    })
 }
 
 fn no_thread(error: &std::io::Error) -> RelayError {

@@ -7,6 +7,7 @@
 mod answers;
 mod calls;
 mod conversation;
+mod hear;
 mod tasks;
 mod told;
 
