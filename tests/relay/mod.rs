@@ -1,10 +1,13 @@
 //! A relay ends up as it is wanted, whatever it does and whatever is done to it, and mail is neither lost nor doubled.
 
+mod commands;
 mod desk;
 mod fake;
 mod files;
 mod mail;
 mod outages;
+mod processes;
+mod speed;
 mod wanted;
 
 use meshd::agent::{AgentId, Namespace};
