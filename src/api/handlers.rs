@@ -1,5 +1,7 @@
 //! The routes and what each answers. Whatever may take long runs on a thread that may block.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
@@ -15,6 +17,9 @@ use super::wire::{AcceptRoot, DaemonFacts, ReconcileRequest};
 use crate::engine::{EngineError, MeshCore, ReconcileResult};
 use crate::registration::StepError;
 use crate::scope::Scope;
+
+/// How long a busy engine is waited for, for what only it knows: the rest of the status is said in any case.
+const TIME_TO_COUNT: Duration = Duration::from_secs(1);
 
 /// All routes.
 pub(super) fn router(api: Api) -> Router {
@@ -45,12 +50,18 @@ async fn readyz(State(api): State<Api>) -> Response {
 
 async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    api.metrics.watches.set(i64::try_from(api.core.facts().watches).unwrap_or(i64::MAX));
+    let facts = api.core.facts();
+    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    api.metrics.watches.set(gauge(facts.watches));
+    api.metrics.watch_budget.set(gauge(facts.watch_budget));
+    api.metrics.cold_directories.set(gauge(facts.cold));
     ([(header::CONTENT_TYPE, text)], api.metrics.text())
 }
 
 async fn status(State(api): State<Api>) -> Json<DaemonFacts> {
-    Json(DaemonFacts::of(api.core.facts()))
+    let core = api.core.clone();
+    let roots = tokio::task::spawn_blocking(move || core.roots_heard(TIME_TO_COUNT)).await;
+    Json(DaemonFacts::of(api.core.facts(), &roots.ok().flatten().unwrap_or_default()))
 }
 
 async fn reconcile(State(api): State<Api>, body: Bytes) -> Result<Json<ReconcileResult>, Problem> {

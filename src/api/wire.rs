@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::moment::iso;
-use crate::engine::{Facts, ReconcileResult, RelayState};
+use crate::engine::{Facts, ReconcileResult, RelayState, RootFacts};
 
 /// `POST /api/mesh/reconcile`: the roots to look at; everything where there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,8 +95,17 @@ pub struct DaemonFacts {
     pub missed_events: u64,
     /// Directories that are watched.
     pub watches: u64,
-    /// Directories that should be watched and are not: only the sweep looks there.
-    pub unwatched: u64,
+    /// Directories that should be watched: those that are, and the cold ones.
+    pub watches_needed: u64,
+    /// The most watches that are used.
+    pub watch_budget: u64,
+    /// Directories that should be watched and are not: they are polled.
+    pub cold_directories: u64,
+    /// What is not as it should be and does not mend by itself: a sentence each.
+    pub degraded: Vec<String>,
+    /// What is heard of each scan root; none while the engine is busy.
+    #[serde(default)]
+    pub roots: Vec<RootHeard>,
     /// Why the registry cannot be written at the moment, if so.
     pub registry_error: Option<String>,
     /// How the relay stands; none where there is none.
@@ -106,6 +115,34 @@ pub struct DaemonFacts {
     pub grace_period_ms: u64,
     /// Milliseconds for which a contested id waits.
     pub relocate_after_ms: u64,
+}
+
+/// What is heard of a scan root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RootHeard {
+    /// Which one.
+    pub path: WirePath,
+    /// Directories below it that are watched.
+    pub watches: u64,
+    /// Directories below it that should be watched and are not: they are polled.
+    pub cold_directories: u64,
+    /// Directories below it whose file system announces not all that happens: they are polled too.
+    pub quiet_directories: u64,
+    /// When it was last swept while it was there.
+    pub last_sweep: Option<String>,
+}
+
+impl RootHeard {
+    fn of(facts: &RootFacts) -> Self {
+        Self {
+            path: WirePath::of(&facts.path),
+            watches: facts.heard.watches,
+            cold_directories: facts.heard.cold,
+            quiet_directories: facts.heard.quiet,
+            last_sweep: facts.swept_at_ms.map(iso),
+        }
+    }
 }
 
 /// The last pass over everything.
@@ -123,7 +160,7 @@ pub struct LastSweep {
 impl DaemonFacts {
     /// The facts of this process's engine.
     #[must_use]
-    pub fn of(facts: Facts) -> Self {
+    pub fn of(facts: Facts, roots: &[RootFacts]) -> Self {
         Self {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -136,7 +173,11 @@ impl DaemonFacts {
             }),
             missed_events: facts.missed_events,
             watches: facts.watches,
-            unwatched: facts.unwatched,
+            watches_needed: facts.watches.saturating_add(facts.cold),
+            watch_budget: facts.watch_budget,
+            cold_directories: facts.cold,
+            degraded: facts.degraded,
+            roots: roots.iter().map(RootHeard::of).collect(),
             registry_error: facts.registry_error,
             relay: facts.relay,
             grace_period_ms: facts.grace_period_ms,

@@ -13,7 +13,7 @@ use crate::agent::Shown;
 
 use crate::daemon::assemble::{self, Scanned, Unwatched};
 use crate::decide::Probe;
-use crate::disk::tree::in_parallel;
+use crate::disk::parallel::in_parallel;
 use crate::disk::{Tree, Trust, Walk, probe, stat};
 
 /// Check the configuration and every manifest below the scan roots; changes nothing

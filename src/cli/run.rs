@@ -25,6 +25,12 @@ pub struct Run {
     /// How often everything is looked at [default: 5m]
     #[arg(long, value_name = "TIME", value_parser = interval)]
     sweep_interval: Option<std::time::Duration>,
+    /// How often what cannot be watched is looked at [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    poll_interval: Option<std::time::Duration>,
+    /// The most watches that are used [default: a quarter of what the system grants, 65536 at most]
+    #[arg(long, value_name = "COUNT")]
+    watch_budget: Option<u64>,
     /// Do not watch for changes: only sweep
     #[arg(long)]
     no_watch: bool,
@@ -35,6 +41,8 @@ impl Run {
         Given {
             roots: (!self.roots.is_empty()).then(|| self.roots.clone()),
             sweep_interval: self.sweep_interval,
+            poll_interval: self.poll_interval,
+            watch_budget: self.watch_budget,
             watch: self.no_watch.then_some(false),
             ..self.pass.given()
         }

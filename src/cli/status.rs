@@ -55,7 +55,10 @@ impl Report {
         Ok(Self {
             registry: context.settings.registry(),
             stats: registry.map(|registry| registry.stats(&context.now)).transpose()?,
-            roots: registry.map(|registry| roots::lines(registry, &context.now)).transpose()?.unwrap_or_default(),
+            roots: registry
+                .map(|registry| roots::lines(registry, &context.now, daemon.as_ref().ok()))
+                .transpose()?
+                .unwrap_or_default(),
             problems: registry.map(Reader::problems).transpose()?.unwrap_or_default(),
             daemon,
         })
@@ -100,12 +103,10 @@ impl Report {
             Ok(facts) => {
                 let ready = if facts.ready { "ready" } else { "starting: not every root is watched and swept yet" };
                 out.line(format_args!("daemon: {ready} (pid {}, since {})", facts.pid, facts.started_at))?;
-                let blind = if facts.unwatched > 0 {
-                    format!(", {} not watched: only the sweep looks there", facts.unwatched)
-                } else {
-                    String::new()
-                };
-                out.line(format_args!("watches: {}{blind}", facts.watches))?;
+                out.line(format_args!("watches: {} of {} needed", facts.watches, facts.watches_needed))?;
+                for why in &facts.degraded {
+                    out.line(format_args!("degraded: {why}"))?;
+                }
                 if let Some(relay) = facts.relay.as_ref().filter(|relay| relay.pending > 0 || relay.error.is_some()) {
                     let why = relay.error.as_deref().map_or_else(String::new, |why| format!(": {why}"));
                     out.line(format_args!("relay: {} not reached yet{why}", count(relay.pending, "agent")))?;

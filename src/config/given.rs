@@ -33,6 +33,12 @@ pub struct Given {
     /// How often everything is looked at.
     #[serde(default, deserialize_with = "value::with::interval")]
     pub sweep_interval: Option<Duration>,
+    /// How often what cannot be watched is looked at.
+    #[serde(default, deserialize_with = "value::with::interval")]
+    pub poll_interval: Option<Duration>,
+    /// The most watches that are used.
+    #[serde(default)]
+    pub watch_budget: Option<u64>,
     /// How many directories below its root a project may lie.
     #[serde(default, deserialize_with = "value::with::depth")]
     pub max_depth: Option<usize>,
@@ -65,6 +71,8 @@ impl Given {
             grace_period: self.grace_period.or(below.grace_period),
             relocate_after: self.relocate_after.or(below.relocate_after),
             sweep_interval: self.sweep_interval.or(below.sweep_interval),
+            poll_interval: self.poll_interval.or(below.poll_interval),
+            watch_budget: self.watch_budget.or(below.watch_budget),
             max_depth: self.max_depth.or(below.max_depth),
             exclude: self.exclude.or(below.exclude),
             log_level: self.log_level.or(below.log_level),

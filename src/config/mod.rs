@@ -33,6 +33,9 @@ const MAX_DEPTH: usize = 5;
 /// How often everything is looked at, where nothing else is said.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(5);
 
+/// How often what cannot be watched is looked at, where nothing else is said.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
+
 /// The name of the control socket, in whichever directory it lies.
 const SOCKET: &str = "meshd.sock";
 
@@ -50,6 +53,10 @@ pub struct Settings {
     pub policy: Policy,
     /// How often everything is looked at.
     pub sweep_interval: Duration,
+    /// How often what cannot be watched is looked at.
+    pub poll_interval: Duration,
+    /// The most watches that are used; a share of what the system grants where nothing is said.
+    pub watch_budget: Option<u64>,
     /// How many directories below its root a project may lie.
     pub max_depth: usize,
     /// What is not entered, beside what never is.
@@ -97,6 +104,8 @@ impl Settings {
                 ..defaults
             },
             sweep_interval: given.sweep_interval.unwrap_or(SWEEP_INTERVAL),
+            poll_interval: given.poll_interval.unwrap_or(POLL_INTERVAL),
+            watch_budget: given.watch_budget,
             max_depth: given.max_depth.unwrap_or(MAX_DEPTH),
             exclude: given.exclude.unwrap_or_default(),
             log_level: given.log_level,

@@ -10,15 +10,14 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::DaemonError;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{RelayKind, Settings};
-use crate::disk::{Kept, Target, Tidied, Watches};
+use crate::disk::{Heard, Kept, Target, Tidied, Watches};
 use crate::engine::{Engine, MeshCore, Setup, StartError, Vitals};
 use crate::registry::{AgentRegistry, Checkpointer, RegistryError, RootRow};
 use crate::relay::local::Local;
 use crate::relay::{Limits, Relay};
 use crate::scope::inbox::{Announcer, inbox};
 use crate::telemetry::{Metrics, Telemetry};
-use crate::watch::watcher::Pulse;
-use crate::watch::{WatchFacts, Watcher, limit_reached};
+use crate::watch::{WatchFacts, Watcher};
 
 /// How long commits are collected before they are moved from the log into the registry's file: a burst of changes is one
 /// checkpoint, and what a power cut takes is at most this and what came in it.
@@ -77,6 +76,7 @@ pub fn setup(
         roots: scanned.roots,
         kept: scanned.kept,
         policy: settings.policy.clone(),
+        poll_interval: settings.poll_interval,
         watches,
         clock: Box::new(SystemClock::new()),
         telemetry,
@@ -127,9 +127,9 @@ fn relay(settings: &Settings) -> Option<(Arc<dyn Relay>, Limits)> {
 /// The watcher, or nobody where watching was not asked for or is not possible: then the sweep finds everything.
 fn watcher(settings: &Settings, announcer: Announcer) -> (Box<dyn Watches>, Arc<dyn Vitals>) {
     if settings.watch {
-        match Watcher::start(announcer, &settings.state_dir) {
+        match Watcher::start(announcer, &settings.state_dir, settings.watch_budget) {
             Ok(watcher) => {
-                let vitals = Watching { facts: watcher.facts(), pulse: watcher.pulse() };
+                let vitals = Watching(watcher.facts());
                 return (Box::new(watcher), Arc::new(vitals));
             }
             Err(error) => tracing::warn!("nothing is watched, only the sweep finds what changes: {error}"),
@@ -157,14 +157,14 @@ fn checkpoint(file: &Path, strokes: &Receiver<()>) {
 }
 
 /// A watcher's signs of life.
-struct Watching {
-    facts: Arc<WatchFacts>,
-    pulse: Pulse,
-}
+struct Watching(Arc<WatchFacts>);
+
+/// How often in a row the canary may be silent: once, and everything is watched anew.
+const SILENCES: u64 = 2;
 
 impl Vitals for Watching {
-    fn beats(&self, within: Duration) -> bool {
-        self.pulse.beats(within)
+    fn beats(&self) -> bool {
+        self.0.silences.load(Ordering::Relaxed) < SILENCES
     }
 
     fn is_watching(&self) -> bool {
@@ -172,19 +172,27 @@ impl Vitals for Watching {
     }
 
     fn watched(&self) -> u64 {
-        self.facts.watched.load(Ordering::Relaxed)
+        self.0.watched.load(Ordering::Relaxed)
     }
 
-    fn unwatched(&self) -> u64 {
-        self.facts.unwatched.load(Ordering::Relaxed)
+    fn cold(&self) -> u64 {
+        self.0.cold.load(Ordering::Relaxed)
+    }
+
+    fn budget(&self) -> u64 {
+        self.0.budget.load(Ordering::Relaxed)
+    }
+
+    fn has_unheard(&self) -> bool {
+        self.cold() > 0 || self.0.has_quiet.load(Ordering::Relaxed)
     }
 
     fn overflows(&self) -> u64 {
-        self.facts.overflows.load(Ordering::Relaxed)
+        self.0.overflows.load(Ordering::Relaxed)
     }
 
-    fn limit(&self) -> String {
-        limit_reached(self.watched(), self.unwatched())
+    fn shortage(&self) -> Option<String> {
+        self.0.shortage()
     }
 }
 
@@ -197,17 +205,29 @@ impl Watches for Unwatched {
 
     fn forget(&mut self, _directories: Vec<PathBuf>) {}
 
-    fn retry(&mut self) {}
-
     fn tidy(&mut self) -> Tidied {
         Tidied::All
     }
 
     fn set_roots(&mut self, _roots: &[Arc<Path>]) {}
+
+    fn set_budget(&mut self, _most: Option<u64>) {}
+
+    fn plan(&mut self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn unheard(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn count(&self, roots: &[Arc<Path>]) -> Vec<Heard> {
+        vec![Heard::default(); roots.len()]
+    }
 }
 
 impl Vitals for Unwatched {
-    fn beats(&self, _within: Duration) -> bool {
+    fn beats(&self) -> bool {
         true
     }
 
@@ -219,15 +239,23 @@ impl Vitals for Unwatched {
         0
     }
 
-    fn unwatched(&self) -> u64 {
+    fn cold(&self) -> u64 {
         0
+    }
+
+    fn budget(&self) -> u64 {
+        0
+    }
+
+    fn has_unheard(&self) -> bool {
+        false
     }
 
     fn overflows(&self) -> u64 {
         0
     }
 
-    fn limit(&self) -> String {
-        String::new()
+    fn shortage(&self) -> Option<String> {
+        None
     }
 }

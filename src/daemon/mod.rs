@@ -82,6 +82,7 @@ async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, mut lock: Loc
         tokio::select! {
             signal = signals.next() => match signal {
                 Signal::Reload => daemon.reload(resolve),
+                Signal::Continue => daemon.doubt(),
                 Signal::Stop => break,
             },
             _ = &mut starting, if daemon.state == State::Starting => daemon.ready(),
@@ -128,6 +129,12 @@ impl Daemon<'_> {
         systemd::ready(READY);
         // Not before: the first look at a large, cold tree may take longer than the watchdog waits.
         tokio::spawn(watchdog::feed(self.core.clone()));
+    }
+
+    /// Whoever stopped this process may have done so for long. Not waited for: a pass may be under way.
+    fn doubt(&self) {
+        let core = self.core.clone();
+        spawn_blocking(move || core.doubt());
     }
 
     /// Not waited for: a pass may be under way.
@@ -212,6 +219,7 @@ fn reconfigure(core: &MeshCore, settings: &Settings) -> Result<(), String> {
     let known = core.known_roots().map_err(|error| error.to_string())?;
     let scanned = assemble::scanned(settings, known, &[]);
     let policy = settings.policy.clone();
-    core.reconfigure(Reconfigure { roots: scanned.roots, kept: scanned.kept, policy })
+    let (poll_interval, watch_budget) = (settings.poll_interval, settings.watch_budget);
+    core.reconfigure(Reconfigure { roots: scanned.roots, kept: scanned.kept, policy, poll_interval, watch_budget })
         .map_err(|error| error.to_string())
 }

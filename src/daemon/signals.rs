@@ -1,5 +1,6 @@
 //! The signals that a daemon listens to.
 
+use rustix::process::Signal as Process;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 /// What a signal asks for.
@@ -9,6 +10,8 @@ pub enum Signal {
     Stop,
     /// SIGHUP: read the configuration again.
     Reload,
+    /// SIGCONT: the process was stopped, and goes on.
+    Continue,
 }
 
 /// Listens to signals.
@@ -16,6 +19,7 @@ pub struct Signals {
     terminate: Stream,
     interrupt: Stream,
     hang_up: Stream,
+    go_on: Stream,
 }
 
 impl Signals {
@@ -24,6 +28,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            go_on: signal(SignalKind::from_raw(Process::CONT.as_raw()))?,
         })
     }
 
@@ -33,6 +38,7 @@ impl Signals {
             _ = self.terminate.recv() => Signal::Stop,
             _ = self.interrupt.recv() => Signal::Stop,
             _ = self.hang_up.recv() => Signal::Reload,
+            _ = self.go_on.recv() => Signal::Continue,
         }
     }
 }

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::kept::is_of_a_tool;
 use super::listing::{Dork, list_noting};
 use super::open::open;
-use super::tree::in_parallel;
+use super::parallel::in_parallel;
 use super::{Kept, MANIFEST, stat};
 use crate::agent::Runtime;
 use crate::agent::shown::acts;

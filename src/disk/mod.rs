@@ -6,18 +6,22 @@
 pub mod discover;
 pub mod kept;
 pub mod listing;
+pub mod mounts;
 mod open;
+pub mod parallel;
 pub mod path_map;
 pub mod probe;
 pub mod stat;
 pub mod tree;
+pub mod watches;
 pub mod write;
 
 pub use discover::{Candidate, candidates};
 pub use kept::Kept;
 pub use path_map::PathMap;
 pub use probe::{Sight, probe};
-pub use tree::{Target, Tidied, Tree, Trust, Walk, Watches};
+pub use tree::{Cursor, Round, Tree, Trust, Walk};
+pub use watches::{Heard, Target, Tidied, Watches};
 
 /// The directory of a project that holds its manifest.
 pub const DORK: &str = ".dork";

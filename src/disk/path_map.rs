@@ -25,6 +25,19 @@ impl<V> PathMap<V> {
         self.0.get(path.as_os_str())
     }
 
+    /// What is at `path`, with the map's own path.
+    #[must_use]
+    pub fn get_pair(&self, path: &Path) -> Option<(&Path, &V)> {
+        self.0.get_key_value(path.as_os_str()).map(|(path, value)| (Path::new(path), value))
+    }
+
+    /// Everything behind `path` in the order of the map; everything where there is none.
+    pub fn behind(&self, path: Option<&Path>) -> impl Iterator<Item = (&Path, &V)> {
+        let after = path.map_or(Bound::Unbounded, |path| Bound::Excluded(path.as_os_str()));
+        let range: (Bound<&OsStr>, Bound<&OsStr>) = (after, Bound::Unbounded);
+        self.0.range::<OsStr, _>(range).map(|(path, value)| (Path::new(path), value))
+    }
+
     /// What is at `path`, to change it.
     pub fn get_mut(&mut self, path: &Path) -> Option<&mut V> {
         self.0.get_mut(path.as_os_str())

@@ -3,51 +3,24 @@
 //! A refresh costs one `statx` a known directory, and a listing only where its times moved. A directory that is new is
 //! watched first and listed then: what is made in it after the watch is announced, what was there before is listed.
 
+mod round;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use super::listing::{Dork, Listing, list};
+use super::parallel::in_parallel;
 use super::stat::{self, DirStat};
+use super::watches::{Target, Watches};
 use super::{DORK, Kept, PathMap};
 use crate::agent::DirIdentity;
 use crate::clock;
 use crate::decide::{Doubt, Unlisted};
 
-/// Whoever watches directories for the tree. What cannot be watched is for the watcher to say; the sweep finds it.
-pub trait Watches: Send {
-    /// Begins to watch directories, or renews the watches of those that are watched already: what is at such a path may
-    /// be another directory by now.
-    fn watch(&mut self, targets: &[Target]);
-    /// Takes note that directories are gone. Their watches may be taken off later, see [`tidy`](Self::tidy).
-    fn forget(&mut self, directories: Vec<PathBuf>);
-    /// Tries again to watch what could not be watched.
-    fn retry(&mut self);
-    /// Takes off some watches of directories that are gone: no more at once than takes a few milliseconds.
-    fn tidy(&mut self) -> Tidied;
-    /// Says which roots there are, so that the appearance of a root itself is noticed.
-    fn set_roots(&mut self, roots: &[Arc<Path>]);
-}
-
-/// Whether watches of directories that are gone are left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tidied {
-    /// None is.
-    All,
-    /// Some are.
-    Some,
-}
-
-/// A directory to watch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A directory of the scan.
-    Directory(PathBuf),
-    /// The directory that holds a project's manifest.
-    Dork(PathBuf),
-}
+pub use round::{AsRecorded, Cursor, Round};
 
 /// What a refresh needs besides the tree.
 pub struct Walk<'a> {
@@ -84,6 +57,14 @@ struct Dir {
     stat: DirStat,
     listed_ns: i64,
     dork: Dork,
+}
+
+impl Dir {
+    /// Whether what was listed is certainly what is there, going by how the directory looks now.
+    fn is_settled(&self, now: &DirStat) -> bool {
+        let last_ns = now.modified_ns.max(now.changed_ns);
+        *now == self.stat && last_ns < self.listed_ns.saturating_sub(RACY_NS)
+    }
 }
 
 /// A directory that changed so shortly before it was listed may have changed again within the same tick of its file
@@ -159,11 +140,10 @@ impl Tree {
         self.dirs.contains(path)
     }
 
-    /// Looks again at a directory and all that is known below it. Returns the directories that were listed: of what is in
-    /// them, nothing can be taken to be as it was.
-    pub fn refresh(&mut self, below: &Path, trust: Trust, walk: &mut Walk) -> BTreeSet<PathBuf> {
+    /// Looks again at a directory and all that is known below it.
+    pub fn refresh(&mut self, below: &Path, trust: Trust, walk: &mut Walk) {
         if !walk.kept.reaches(&self.root, below) {
-            return BTreeSet::new();
+            return;
         }
         let (mut again, mut fresh) = self.verify(below);
         if trust == Trust::Nothing && self.dirs.contains(below) {
@@ -182,14 +162,15 @@ impl Tree {
             fresh.insert(below.to_owned());
         }
         fresh.extend(self.unlisted.keys().filter(|path| path.starts_with(below)).cloned());
-        let mut listed = again.clone();
-        fresh.extend(self.list_again(again, walk));
+        fresh.extend(self.list_all(&again.into_iter().collect::<Vec<_>>(), walk));
         while !fresh.is_empty() {
-            let next = self.enter(&fresh, walk);
-            listed.append(&mut fresh);
-            fresh = next;
+            fresh = self.enter(&fresh, walk);
         }
-        listed
+    }
+
+    /// Forgets what lies at or below a directory: nothing there is as it was.
+    pub fn forget_below(&mut self, directory: &Path) {
+        self.drop_below(directory);
     }
 
     /// Looks whether one project is one, and has the directory that holds its manifest watched.
@@ -215,11 +196,7 @@ impl Tree {
         let known: Vec<(&Path, &Dir)> = self.dirs.below(below).collect();
         let moved = in_parallel(&known, |(path, dir)| {
             let now = stat::directory(path);
-            let settled = |stat: &DirStat| {
-                let last_ns = stat.modified_ns.max(stat.changed_ns);
-                *stat == dir.stat && last_ns < dir.listed_ns.saturating_sub(RACY_NS)
-            };
-            (!now.as_ref().is_ok_and(settled))
+            (!now.as_ref().is_ok_and(|now| dir.is_settled(now)))
                 .then(|| (path.to_path_buf(), now.map(|now| now.identity == dir.stat.identity)))
         });
         let (mut again, mut others) = (BTreeSet::new(), BTreeSet::new());
@@ -243,12 +220,6 @@ impl Tree {
         again.retain(|path| self.dirs.contains(path));
         others.retain(|path| *path == *self.root || path.parent().is_some_and(|parent| self.dirs.contains(parent)));
         (again, others)
-    }
-
-    /// Lists known directories again. Returns the directories in them that are new.
-    fn list_again(&mut self, again: BTreeSet<PathBuf>, walk: &mut Walk) -> BTreeSet<PathBuf> {
-        let again: Vec<PathBuf> = again.into_iter().collect();
-        self.list_all(&again, walk)
     }
 
     /// Watches new directories, then lists them. Returns the directories in them that are new.
@@ -309,30 +280,4 @@ impl Tree {
         }
         self.unlisted.retain(|unlisted, _| !unlisted.starts_with(path));
     }
-}
-
-/// Below this many a second thread costs more than it saves: starting one takes as long as some 50 system calls.
-const WORTH_A_THREAD: usize = 256;
-
-/// More threads do not make one disk faster, and the machine belongs to others.
-const MAX_THREADS: usize = 4;
-
-/// Does something for each item, on a few threads where that is worth it, and keeps the order.
-pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    // Asked once: it reads a handful of files, for longer than it takes to look at one manifest.
-    static THREADS: LazyLock<usize> =
-        LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS));
-    if items.len() < WORTH_A_THREAD || *THREADS == 1 {
-        return items.iter().map(work).collect();
-    }
-    let threads = *THREADS;
-    let work = &work;
-    std::thread::scope(|scope| {
-        let chunks = items.chunks(items.len().div_ceil(threads));
-        let handles: Vec<_> =
-            chunks.map(|chunk| scope.spawn(move || chunk.iter().map(work).collect::<Vec<R>>())).collect();
-        let joined =
-            handles.into_iter().map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        joined.flatten().collect()
-    })
 }

@@ -1,6 +1,6 @@
 //! Looking: disk and memory become a view that is closed over ids and homes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use super::pass::Engine;
 use super::site::{Eyes, deepest};
 use crate::agent::{AgentId, Moment};
 use crate::decide::{Checkout, Probe, Reach, Root, RootFound, Site, UnreadableKind, View};
-use crate::disk::{Trust, Walk, stat, tree};
+use crate::disk::parallel::in_parallel;
+use crate::disk::{Trust, Walk, stat};
 use crate::scope::Scope;
 
 /// A finding that may pass by itself.
@@ -24,24 +25,30 @@ pub enum Doubtful {
 }
 
 impl Engine {
-    /// Looks at a scope, and at whatever that brings in.
-    pub(super) fn look(&mut self, scope: &Scope, now: &Moment) -> View {
-        let mut scope = scope.clone();
+    /// Looks at a scope, and at whatever that brings in. Where everything was surveyed, the trees are up to date.
+    pub(super) fn look(&mut self, mut scope: Scope, reach: Reach, now: &Moment) -> View {
+        let surveyed = match reach {
+            Reach::Everything => scope.take_projects(),
+            Reach::Part => BTreeSet::new(),
+        };
+        let is_above = |directory: &Path| self.roots.iter().any(|root| root.starts_with(directory));
+        if scope.directories().any(is_above) {
+            // The directories above the roots may be others by now. Watched first, then looked at.
+            self.watches.set_roots(&self.roots);
+        }
         let found = self.look_at_roots(&mut scope);
         self.refresh(&scope, &found);
         for tree in self.trees.values_mut() {
             self.watches.forget(tree.take_gone());
         }
-        if scope.is_everything() {
-            self.watches.retry();
-        }
         let mut view = View {
-            reach: if scope.is_everything() { Reach::Everything } else { Reach::Part },
+            reach,
             roots: self.view_roots(found),
             accepted: std::mem::take(&mut self.accepted_claims),
             ..View::default()
         };
         let mut open = self.projects_in(&scope);
+        open.extend(surveyed);
         for (path, root) in &view.roots {
             // Whether it is the root at all is told by its agents: all of them, or none would look like nothing to lose.
             if root.known.is_some_and(|known| root.found != RootFound::Directory(known)) {
@@ -49,9 +56,6 @@ impl Engine {
             }
         }
         let mut brought_in = HashSet::new();
-        if scope.is_everything() {
-            view.recorded = self.memory.all().map(|record| (record.id.clone(), record.clone())).collect();
-        }
         while !open.is_empty() {
             let looked_at: Vec<PathBuf> = std::mem::take(&mut open).into_iter().collect();
             let eyes = Eyes {
@@ -61,7 +65,7 @@ impl Engine {
                 trees: &self.trees,
                 holds: &self.holds,
             };
-            let sites = tree::in_parallel(&looked_at, |project| eyes.site(project, &view.roots));
+            let sites = in_parallel(&looked_at, |project| eyes.site(project, &view.roots));
             let places = looked_at.into_iter().zip(sites);
             for (project, site) in places {
                 self.bring_in(&project, &site, &mut view, &mut open, &mut brought_in);
@@ -76,12 +80,7 @@ impl Engine {
 
     /// Finds out what is at the roots' paths. A root at which something else is than at the last look is looked at whole,
     /// however narrow the scope.
-    fn look_at_roots(&mut self, scope: &mut Scope) -> BTreeMap<Arc<Path>, RootFound> {
-        let is_above = |directory: &Path| self.roots.iter().any(|root| root.starts_with(directory));
-        if scope.is_everything() || scope.directories().any(is_above) {
-            // The directories above the roots may be others by now. Watched first, then looked at.
-            self.watches.set_roots(&self.roots);
-        }
+    pub(super) fn look_at_roots(&mut self, scope: &mut Scope) -> BTreeMap<Arc<Path>, RootFound> {
         let mut found = BTreeMap::new();
         for root in self.roots.clone() {
             let now = stat::root(&root);
@@ -101,10 +100,6 @@ impl Engine {
         for root in roots.iter().filter(|root| there(root)) {
             let Some(tree) = self.trees.get_mut(root) else { continue };
             let walk = &mut Walk { kept: &self.kept, roots: &roots, watches: self.watches.as_mut() };
-            if scope.is_everything() {
-                tree.refresh(root, Trust::Times, walk);
-                continue;
-            }
             for directory in scope.directories() {
                 if root.starts_with(directory) {
                     // Where a root is another directory than before, its tree was cleared already.
@@ -139,10 +134,7 @@ impl Engine {
 
     fn projects_in(&self, scope: &Scope) -> HashSet<PathBuf> {
         let mut open: HashSet<PathBuf> = scope.projects().map(Path::to_path_buf).collect();
-        let everywhere = Path::new("/");
-        let directories: Vec<&Path> =
-            if scope.is_everything() { vec![everywhere] } else { scope.directories().collect() };
-        for directory in directories {
+        for directory in scope.directories() {
             open.extend(self.memory.places(directory).map(Path::to_path_buf));
             for tree in self.trees.values() {
                 open.extend(tree.projects(directory).map(Path::to_path_buf));

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::agent::{Agent, AgentId, Columns, DirIdentity, Moment, Recorded, Sighting, Unreachable};
+use crate::agent::{Agent, AgentId, Columns, DirIdentity, Moment, Observation, Recorded, Sighting, Unreachable};
 use crate::decide::{Action, Problem, RootState};
 use crate::disk::PathMap;
 use crate::registry::{AgentRegistry, RegistryError};
@@ -15,7 +16,7 @@ use crate::registry::{AgentRegistry, RegistryError};
 /// The registry, as far as deciding needs it.
 #[derive(Debug, Default)]
 pub struct Memory {
-    recorded: HashMap<AgentId, Arc<Recorded>>,
+    recorded: HashMap<AgentId, Known>,
     homes: PathMap<AgentId>,
     problems: PathMap<BTreeSet<Problem>>,
     claimed_at: HashMap<AgentId, BTreeSet<PathBuf>>,
@@ -24,6 +25,28 @@ pub struct Memory {
     data_version: i64,
     /// Sightings that are not written yet.
     unwritten: HashMap<AgentId, Sighting>,
+}
+
+/// A record, and when it was last found to be certainly true.
+#[derive(Debug)]
+struct Known {
+    record: Arc<Recorded>,
+    /// The last survey that found its manifest to be the recorded one.
+    seen: AtomicU64,
+}
+
+/// What a manifest must look like to be the recorded one.
+pub struct Expected<'a> {
+    /// Its fingerprint, and when that was taken.
+    pub observation: Observation,
+    seen: &'a AtomicU64,
+}
+
+impl Expected<'_> {
+    /// Notes that a survey found it so.
+    pub fn seen_by(&self, survey: u64) {
+        self.seen.store(survey, Ordering::Relaxed);
+    }
 }
 
 impl Memory {
@@ -50,17 +73,40 @@ impl Memory {
 
     /// All records.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Recorded>> {
-        self.recorded.values()
+        self.recorded.values().map(|known| &known.record)
     }
 
     /// The record of an id.
     pub fn get(&self, id: &AgentId) -> Option<&Arc<Recorded>> {
-        self.recorded.get(id)
+        self.recorded.get(id).map(|known| &known.record)
     }
 
     /// The record of a place.
     pub fn at(&self, project: &Path) -> Option<&Arc<Recorded>> {
-        self.homes.get(project).and_then(|id| self.recorded.get(id))
+        self.homes.get(project).and_then(|id| self.get(id))
+    }
+
+    /// What the manifest of a project below `root` looked like when it was read into its record, if nothing is open about
+    /// that. `identity` is the directory that the project is.
+    pub fn expected(&self, project: &Path, root: &Path, identity: DirIdentity) -> Option<Expected<'_>> {
+        let Known { record, seen } = self.homes.get(project).and_then(|id| self.recorded.get(id))?;
+        let is_plain = record.unreachable.is_none()
+            && record.home == Some(identity)
+            && record.scan_root.as_deref() == Some(root)
+            && self.denied(project).is_none();
+        let observation = record.observation.filter(|_| is_plain)?;
+        Some(Expected { observation, seen })
+    }
+
+    /// The homes of the agents that a survey has not seen.
+    pub fn unseen(&self, survey: u64) -> impl Iterator<Item = &Path> {
+        let unseen = self.recorded.values().filter(move |known| known.seen.load(Ordering::Relaxed) != survey);
+        unseen.map(|known| known.record.project.as_path())
+    }
+
+    /// The places at which there is a problem.
+    pub fn troubled(&self) -> impl Iterator<Item = &Path> {
+        self.problems.iter().map(|(path, _)| path)
     }
 
     /// The places at or below a directory at which something is recorded, or at which there is a problem.
@@ -162,7 +208,7 @@ impl Memory {
     }
 
     fn record(&mut self, agent: &Agent, sighting: Sighting) {
-        let before = self.recorded.get(agent.id());
+        let before = self.get(agent.id());
         let unreachable = None;
         let home = sighting.home.or_else(|| before.and_then(|record| record.home));
         self.forget(agent.id());
@@ -179,12 +225,13 @@ impl Memory {
 
     fn insert(&mut self, record: Recorded) {
         self.homes.insert(record.project.clone(), record.id.clone());
-        self.recorded.insert(record.id.clone(), Arc::new(record));
+        let known = Known { record: Arc::new(record), seen: AtomicU64::new(0) };
+        self.recorded.insert(known.record.id.clone(), known);
     }
 
     fn forget(&mut self, id: &AgentId) {
         self.unwritten.remove(id);
-        let Some(record) = self.recorded.remove(id) else { return };
+        let Some(Known { record, .. }) = self.recorded.remove(id) else { return };
         // Another agent may be recorded there by now.
         if self.homes.get(&record.project) == Some(id) {
             self.homes.remove(&record.project);
@@ -192,8 +239,8 @@ impl Memory {
     }
 
     fn change(&mut self, id: &AgentId, change: impl FnOnce(&mut Recorded)) {
-        if let Some(record) = self.recorded.get_mut(id) {
-            change(Arc::make_mut(record));
+        if let Some(known) = self.recorded.get_mut(id) {
+            change(Arc::make_mut(&mut known.record));
         }
     }
 

@@ -15,6 +15,8 @@ mod result;
 mod run;
 mod schedule;
 mod site;
+mod survey;
+mod surveying;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use crate::scope::inbox::Inbox;
 
 pub use asked::Verdict;
 pub use holds::Token;
-pub use pass::{Engine, Pass, Setup};
+pub use pass::{Engine, Pass, RootFacts, Setup};
 pub use refusal::Refusal;
 pub use registering::{Begun, Denying, Intent, Outside, Target};
 pub use requests::Strictness;
@@ -84,6 +86,10 @@ pub struct Reconfigure {
     pub kept: Kept,
     /// The times that decisions go by.
     pub policy: Policy,
+    /// How often what cannot be watched is looked at.
+    pub poll_interval: Duration,
+    /// The most watches that are used; a share of what there is where nothing is said.
+    pub watch_budget: Option<u64>,
 }
 
 impl From<RegistryError> for EngineError {
@@ -205,7 +211,22 @@ impl MeshCore {
             let _ = reply.send(());
         }));
         let asked = self.requests.send_timeout(ping, within).is_ok();
-        asked && answer.recv_timeout(within).is_ok() && self.facts.vitals.beats(within)
+        asked && answer.recv_timeout(within).is_ok() && self.facts.vitals.beats()
+    }
+
+    /// Sweeps soon: anything may have changed unannounced.
+    pub fn doubt(&self) {
+        self.tell(Runner::doubt);
+    }
+
+    /// What is heard of each root; nothing if the engine is busy for longer than that.
+    #[must_use]
+    pub fn roots_heard(&self, within: Duration) -> Option<Vec<RootFacts>> {
+        let (reply, answer) = bounded(1);
+        self.tell(move |runner| {
+            let _ = reply.send(runner.engine.root_facts());
+        });
+        answer.recv_timeout(within).ok()
     }
 
     /// What the engine says about itself.

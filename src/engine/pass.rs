@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::Reconfigure;
 use super::holds::{Holds, Undo};
 use super::look::Doubtful;
 use super::memory::Memory;
 use super::result::ReconcileResult;
+use super::survey::Progress;
 use crate::agent::{AgentId, Moment, Namespace};
 use crate::apply::{Isolation, Outcome, apply};
 use crate::clock::Clock;
 use crate::decide::{Action, Plan, Policy, Reach, RootFound, View, decide};
-use crate::disk::{Kept, Tidied, Tree, Watches};
+use crate::disk::{Heard, Kept, Tidied, Tree, Watches};
 use crate::registry::{AgentRegistry, Durability, Event, Opened, RegistryError};
 use crate::relay::Desk;
 use crate::scope::Scope;
@@ -31,6 +33,8 @@ pub struct Setup {
     pub kept: Kept,
     /// The times that decisions go by.
     pub policy: Policy,
+    /// How often what cannot be watched is looked at.
+    pub poll_interval: Duration,
     /// Who watches directories.
     pub watches: Box<dyn Watches>,
     /// Who says what time it is.
@@ -46,11 +50,16 @@ pub struct Engine {
     pub(super) roots: Vec<Arc<Path>>,
     pub(super) kept: Kept,
     policy: Policy,
+    poll_interval: Duration,
     pub(super) watches: Box<dyn Watches>,
     clock: Box<dyn Clock>,
     pub(super) telemetry: Telemetry,
     pub(super) memory: Memory,
     pub(super) trees: BTreeMap<Arc<Path>, Tree>,
+    /// When each root was last swept while it was there, milliseconds since 1970.
+    swept: HashMap<Arc<Path>, i64>,
+    /// How many surveys were begun.
+    pub(super) surveys: u64,
     /// What the last look found at the roots.
     pub(super) found: HashMap<Arc<Path>, RootFound>,
     /// Roots of which a person just said that what is there is meant.
@@ -73,6 +82,17 @@ pub struct Engine {
     pruned_to: u64,
     /// The registry file's size and time when it was last found whole.
     registry_times: Option<(u64, SystemTime)>,
+}
+
+/// What is heard of a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootFacts {
+    /// Which root.
+    pub path: PathBuf,
+    /// What is watched below it.
+    pub heard: Heard,
+    /// When it was last swept while it was there, milliseconds since 1970.
+    pub swept_at_ms: Option<i64>,
 }
 
 /// What one pass came to.
@@ -112,7 +132,8 @@ impl Engine {
     /// # Errors
     /// The registry cannot be read.
     pub fn new(setup: Setup) -> Result<Self, RegistryError> {
-        let Setup { mut registry, registry_file, roots, kept, policy, watches, clock, telemetry } = setup;
+        let Setup { mut registry, registry_file, roots, kept, policy, poll_interval, watches, clock, telemetry } =
+            setup;
         configure(&mut registry, &roots)?;
         let mut engine = Self {
             memory: Memory::load(&registry)?,
@@ -121,10 +142,13 @@ impl Engine {
             roots: Vec::new(),
             kept,
             policy,
+            poll_interval,
             watches,
             clock,
             telemetry,
             trees: BTreeMap::new(),
+            swept: HashMap::new(),
+            surveys: 0,
             found: HashMap::new(),
             accepted: BTreeSet::new(),
             accepted_claims: BTreeMap::new(),
@@ -156,25 +180,30 @@ impl Engine {
         &self.policy
     }
 
-    /// One pass over a scope.
+    /// One pass over a scope. One over everything is a survey first.
     ///
     /// # Errors
     /// The registry could not be written: nothing was done, and the scope should be looked at again.
     pub fn reconcile(&mut self, scope: &Scope) -> Result<Pass, RegistryError> {
-        self.reconcile_by(scope, &self.policy.clone(), None)
+        if scope.is_everything() {
+            let mut survey = self.begin_sweep()?;
+            while self.step(&mut survey) == Progress::More {}
+            return self.end_survey(survey);
+        }
+        self.reconcile_by(scope.clone(), Reach::Part, &self.policy.clone(), None)
     }
 
     /// One pass that goes by other times, and may be taken back: `undo` remembers everybody whom it changes. Such a pass is
     /// done whole or not at all.
     pub(super) fn reconcile_by(
         &mut self,
-        scope: &Scope,
+        scope: Scope,
+        reach: Reach,
         policy: &Policy,
         undo: Option<&mut Undo>,
     ) -> Result<Pass, RegistryError> {
-        let reloaded = scope.is_everything() && self.reload_if_touched()?;
         let now = self.clock.now();
-        let view = self.look(scope, &now);
+        let view = self.look(scope, reach, &now);
         let plan = decide(&view, &now, policy);
         let isolation = if undo.is_some() { Isolation::Whole } else { Isolation::Each };
         if let Some(undo) = undo {
@@ -186,15 +215,25 @@ impl Engine {
         self.remember(&view, &plan, &outcome, &now);
         self.tell_relay(&outcome);
         self.telemetry.tell(&outcome);
-        if reloaded || (scope.is_everything() && !self.relay_knows_all) {
+        let result = ReconcileResult::of(&outcome, self.memory.count_problems());
+        Ok(Pass { plan, outcome, result, reloaded: false })
+    }
+
+    /// What is done after each sweep, whatever it found.
+    pub(super) fn after_sweep(&mut self, reloaded: bool) -> Result<(), RegistryError> {
+        if reloaded || !self.relay_knows_all {
             self.tell_relay_everything()?;
         }
-        if scope.is_everything() {
-            self.verify_relay();
-            self.prune_events()?;
-        }
-        let result = ReconcileResult::of(&outcome, self.memory.count_problems());
-        Ok(Pass { plan, outcome, result, reloaded })
+        self.verify_relay();
+        let now_ms = self.clock.now().wall_ms;
+        let there = self.found.iter().filter(|(_, found)| matches!(found, RootFound::Directory(_)));
+        self.swept.extend(there.map(|(root, _)| (root.clone(), now_ms)));
+        self.prune_events()
+    }
+
+    /// The places that are looked at again anyway: something about them may pass by itself.
+    pub(super) fn open_questions(&self) -> impl Iterator<Item = &Path> {
+        self.again.keys().chain(self.doubts.keys()).map(PathBuf::as_path)
     }
 
     /// Numbers an event that tells of no agent, and tells it.
@@ -206,11 +245,11 @@ impl Engine {
         self.telemetry.event(event);
     }
 
-    /// What one pass over a scope would do. Looks, and writes nothing.
+    /// What one pass over a part of the world would do. Looks, and writes nothing.
     #[must_use]
-    pub fn plan(&mut self, scope: &Scope) -> (View, Plan) {
+    pub fn plan(&mut self, scope: Scope) -> (View, Plan) {
         let now = self.clock.now();
-        let view = self.look(scope, &now);
+        let view = self.look(scope, Reach::Part, &now);
         let plan = decide(&view, &now, &self.policy);
         (view, plan)
     }
@@ -274,18 +313,54 @@ impl Engine {
     ///
     /// # Errors
     /// The registry could not be written.
-    pub fn reconfigure(&mut self, roots: &[PathBuf], kept: Kept, policy: Policy) -> Result<(), RegistryError> {
-        configure(&mut self.registry, roots)?;
+    pub fn reconfigure(&mut self, settings: Reconfigure) -> Result<(), RegistryError> {
+        let Reconfigure { roots, kept, policy, poll_interval, watch_budget } = settings;
+        configure(&mut self.registry, &roots)?;
         self.kept = kept;
         self.policy = policy;
+        self.poll_interval = poll_interval;
         for tree in self.trees.values_mut() {
             tree.clear();
             self.watches.forget(tree.take_gone());
         }
         self.trees.clear();
         self.found.clear();
-        self.set_roots(roots);
+        self.set_roots(&roots);
+        // Perhaps a person raised the system's limits too.
+        self.watches.set_budget(watch_budget);
         Ok(())
+    }
+
+    /// Takes note that something was mounted or unmounted at some directories: nothing at or below them is as it was, nor
+    /// watched. A sweep sees what is there now.
+    pub fn remounted(&mut self, directories: &BTreeSet<PathBuf>) {
+        for root in self.roots.clone() {
+            for directory in directories {
+                if root.starts_with(directory) {
+                    self.found.remove(&root);
+                } else if directory.starts_with(&*root) {
+                    self.tree(&root).forget_below(directory);
+                }
+            }
+        }
+    }
+
+    /// What is heard of each root.
+    #[must_use]
+    pub fn root_facts(&self) -> Vec<RootFacts> {
+        let heard = self.watches.count(&self.roots);
+        let facts = |(root, heard): (&Arc<Path>, Heard)| RootFacts {
+            path: root.to_path_buf(),
+            heard,
+            swept_at_ms: self.swept.get(root).copied(),
+        };
+        self.roots.iter().zip(heard).map(facts).collect()
+    }
+
+    /// How often what cannot be watched is looked at.
+    #[must_use]
+    pub fn poll_interval(&self) -> Duration {
+        self.poll_interval
     }
 
     /// Takes a person's word that what is at a root's path is the root. Returns whether there is such a root.
@@ -368,7 +443,7 @@ impl Engine {
     }
 
     /// Notices a registry that was deleted, replaced or edited by somebody else.
-    fn reload_if_touched(&mut self) -> Result<bool, RegistryError> {
+    pub(super) fn reload_if_touched(&mut self) -> Result<bool, RegistryError> {
         let is_replaced = self.registry_file.as_ref().is_some_and(|file| !self.registry.is_same_file(file));
         if is_replaced {
             self.reopen()?;

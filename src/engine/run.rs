@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::pass::{Engine, Pass};
 use super::requests::Waiting;
-use super::schedule::{Suspects, Sweeps, changed_place};
+use super::schedule::{Doubts, Polls, Suspects, Sweeps, changed_place};
+use super::surveying::Surveying;
 use super::{EngineError, ReconcileResult, Reconfigure, Reply, Request, Until, named};
 use crate::clock::{Clock, SystemClock, monotonic};
 use crate::decide::Policy;
@@ -19,22 +20,26 @@ use crate::disk::Tidied;
 use crate::registry::{Event, EventName, RegistryError};
 use crate::relay::{Desk, RelayFacts};
 use crate::scope::Scope;
-use crate::scope::inbox::Inbox;
+use crate::scope::inbox::{Inbox, Waiting as Announced};
 
 /// What the engine needs to know of the watcher, without knowing the watcher.
 pub trait Vitals: Send + Sync {
     /// Whether notifications still come through.
-    fn beats(&self, within: Duration) -> bool;
+    fn beats(&self) -> bool;
     /// Whether anything is watched at all.
     fn is_watching(&self) -> bool;
     /// Directories that are watched.
     fn watched(&self) -> u64;
     /// Directories that should be watched and cannot be.
-    fn unwatched(&self) -> u64;
+    fn cold(&self) -> u64;
+    /// The most watches that are used.
+    fn budget(&self) -> u64;
+    /// Whether there are directories of which nothing is heard.
+    fn has_unheard(&self) -> bool;
     /// How often notifications were lost.
     fn overflows(&self) -> u64;
-    /// What to say while directories cannot be watched.
-    fn limit(&self) -> String;
+    /// What to say while there are not enough watches.
+    fn shortage(&self) -> Option<String>;
 }
 
 /// What the engine says about itself.
@@ -51,8 +56,12 @@ pub struct Facts {
     pub missed_events: u64,
     /// Directories that are watched.
     pub watches: u64,
-    /// Directories that should be watched and cannot be.
-    pub unwatched: u64,
+    /// Directories that should be watched and cannot be: they are polled.
+    pub cold: u64,
+    /// The most watches that are used.
+    pub watch_budget: u64,
+    /// What is not as it should be and does not mend by itself: a sentence each.
+    pub degraded: Vec<String>,
     /// Why the registry cannot be written at the moment, if so.
     pub registry_error: Option<String>,
     /// How the relay stands; none where there is none.
@@ -133,7 +142,9 @@ impl Shared {
             last_sweep: self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             missed_events: self.missed_events.load(Ordering::Relaxed),
             watches: self.vitals.watched(),
-            unwatched: self.vitals.unwatched(),
+            cold: self.vitals.cold(),
+            watch_budget: self.vitals.budget(),
+            degraded: self.vitals.shortage().into_iter().collect(),
             relay: self.relay.as_ref().map(|relay| RelayState::of(relay.facts())),
             registry_error: self.registry_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
@@ -149,6 +160,9 @@ pub struct Runner {
     checkpoint: Option<Sender<()>>,
     clock: SystemClock,
     sweeps: Option<Sweeps>,
+    polls: Polls,
+    doubts: Doubts,
+    pub(super) surveying: Surveying,
     suspects: Suspects,
     waiters: Vec<Waiter>,
     /// Who waits for the relay.
@@ -163,12 +177,14 @@ pub struct Runner {
 #[derive(Debug, Default)]
 struct Told {
     overflows: u64,
-    limit: bool,
+    shortage: bool,
 }
 
 /// Somebody who asked for a reconcile and is not answered yet.
 struct Waiter {
     until: Until,
+    /// The number of the sweep that must have ended.
+    sweep: u64,
     reply: Reply<ReconcileResult>,
     result: ReconcileResult,
     deadline: Instant,
@@ -203,7 +219,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const TIDY_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long after a failed pass it is tried again, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+pub(super) const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 impl Runner {
     /// A thread's state at its start.
@@ -215,6 +231,7 @@ impl Runner {
         checkpoint: Option<Sender<()>>,
     ) -> Self {
         let (clock, suspects, waiters) = (SystemClock::new(), Suspects::default(), Vec::new());
+        let polls = Polls::every(engine.poll_interval());
         Self {
             engine,
             inbox,
@@ -223,6 +240,9 @@ impl Runner {
             checkpoint,
             clock,
             sweeps: None,
+            polls,
+            doubts: Doubts::default(),
+            surveying: Surveying::default(),
             suspects,
             waiters,
             waiting: Vec::new(),
@@ -235,9 +255,12 @@ impl Runner {
     /// Runs until it is told to stop, or nobody is left who could ask.
     pub fn run(mut self) {
         loop {
-            let wait = self
-                .next_deadline()
-                .map_or(Duration::from_hours(1), |next| next.saturating_duration_since(monotonic()));
+            let wait = if self.surveying.is_under_way() {
+                Duration::ZERO
+            } else {
+                let next = self.next_deadline();
+                next.map_or(Duration::from_hours(1), |next| next.saturating_duration_since(monotonic()))
+            };
             select! {
                 recv(self.inbox.bell()) -> _ => {}
                 recv(self.requests) -> request => match request {
@@ -248,6 +271,7 @@ impl Runner {
             }
             self.announced();
             self.timers();
+            self.survey();
             self.answer();
         }
     }
@@ -275,8 +299,13 @@ impl Runner {
             let _ = reply.send(Err(EngineError::NotUnderARoot(stray.to_owned())));
             return;
         }
-        self.wait_for(until, reply);
-        self.pass(scope, Occasion::Asked, None);
+        if scope.is_everything() {
+            let sweep = self.sweep(Occasion::Asked);
+            self.wait_for_sweep(sweep, until, reply);
+        } else {
+            self.wait_for(until, reply);
+            self.pass(scope, Occasion::Asked, None);
+        }
     }
 
     /// Accepts a root, and answers when what is there was looked at.
@@ -292,8 +321,9 @@ impl Runner {
     /// Takes other settings, and passes over everything.
     pub(super) fn reconfigure(&mut self, settings: Reconfigure) -> Result<(), EngineError> {
         *self.shared.policy.lock().unwrap_or_else(PoisonError::into_inner) = settings.policy.clone();
-        let done = self.engine.reconfigure(&settings.roots, settings.kept, settings.policy);
-        self.pass(Scope::everything(), Occasion::Announced, None);
+        self.polls = Polls::every(settings.poll_interval);
+        let done = self.engine.reconfigure(settings);
+        self.sweep(Occasion::Announced);
         Ok(done?)
     }
 
@@ -304,8 +334,15 @@ impl Runner {
 
     /// Passes over what was announced, with what was to be looked at again by now.
     fn announced(&mut self) {
-        let (mut scope, since) = self.inbox.take();
+        let Announced { mut scope, since, doubt, remounted } = self.inbox.take();
         self.suspects.announced(&scope);
+        if doubt {
+            self.doubts.ask(monotonic());
+        }
+        if !remounted.is_empty() {
+            self.engine.remounted(&remounted);
+            self.sweep(Occasion::Announced);
+        }
         scope.merge(self.engine.due());
         scope.merge(self.engine.end_run_out());
         if let Some(retry) = self.retry.take_if(|retry| retry.due <= monotonic()) {
@@ -317,10 +354,17 @@ impl Runner {
     }
 
     fn timers(&mut self) {
-        if self.sweeps.as_ref().is_some_and(|sweeps| sweeps.due() <= monotonic()) {
-            self.pass(Scope::everything(), Occasion::Asked, None);
+        let now = monotonic();
+        if self.sweeps.as_ref().is_some_and(|sweeps| sweeps.due() <= now) && !self.surveying.is_sweeping() {
+            self.sweep(Occasion::Asked);
         }
-        if self.tidying.is_some_and(|due| due <= monotonic()) {
+        if self.doubts.is_due(now) {
+            self.sweep(Occasion::Announced);
+        }
+        if self.shared.vitals.has_unheard() && self.polls.is_due(now) && !self.surveying.is_under_way() {
+            self.poll();
+        }
+        if self.tidying.is_some_and(|due| due <= now) {
             self.tidying = match self.engine.tidy() {
                 Tidied::All => None,
                 Tidied::Some => Some(monotonic() + TIDY_PAUSE),
@@ -339,17 +383,18 @@ impl Runner {
     }
 
     fn try_pass(&mut self, scope: Scope, occasion: Occasion, since: Option<Instant>, retry_in: Duration) {
-        let started = monotonic();
+        if scope.is_everything() {
+            self.sweep_or_retry(occasion, retry_in);
+            return;
+        }
         match self.engine.reconcile(&scope) {
-            Ok(pass) => {
-                let took = monotonic().saturating_duration_since(started);
-                self.passed(&scope, occasion, &pass, took, since);
-            }
+            Ok(pass) => self.passed(&scope, occasion, &pass, since),
             Err(error) => self.failed(scope, &error, retry_in),
         }
     }
 
-    fn passed(&mut self, scope: &Scope, occasion: Occasion, pass: &Pass, took: Duration, since: Option<Instant>) {
+    /// What follows a pass.
+    pub(super) fn passed(&mut self, scope: &Scope, occasion: Occasion, pass: &Pass, since: Option<Instant>) {
         let now = monotonic();
         // A pass that had nothing to write says nothing about whether it could have.
         let wrote = !pass.outcome.applied.is_empty() || occasion == Occasion::Again;
@@ -371,22 +416,35 @@ impl Runner {
             let scope = scope.clone();
             self.retry = Some(Retry { scope, due: now + RETRY.1, wait: RETRY.1 });
         }
-        if scope.is_everything() {
-            let is_first = !self.shared.ready.load(Ordering::Acquire);
-            if occasion == Occasion::Asked && !is_first && self.shared.vitals.is_watching() && !pass.explains_itself() {
-                // What was announced and could not be written is no miss.
-                let waits = |place: &&Path| self.retry.as_ref().is_some_and(|retry| retry.scope.covers(place));
-                let found = pass.outcome.applied.iter().filter_map(changed_place).filter(|place| !waits(place));
-                self.suspects.add(found.map(PathBuf::from).collect(), now);
-            }
-            if let Some(sweeps) = &mut self.sweeps {
-                sweeps.plan_next(took, now);
-            }
-            self.engine.telemetry.swept(took);
-            let (at_ms, took_ms) = (self.clock.now().wall_ms, took.as_secs_f64() * 1_000.0);
-            let sweep = SweepFacts { at_ms, took_ms, result: pass.result };
-            *self.shared.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(sweep);
+    }
+
+    /// What follows a sweep, which took so long and was at work for so much of that.
+    pub(super) fn swept(&mut self, occasion: Occasion, pass: &Pass, took: Duration, at_work: Duration) {
+        let now = monotonic();
+        let is_first = !self.shared.ready.load(Ordering::Acquire);
+        if occasion == Occasion::Asked && !is_first && self.shared.vitals.is_watching() && !pass.explains_itself() {
+            // What was announced and could not be written is no miss.
+            let waits = |place: &&Path| self.retry.as_ref().is_some_and(|retry| retry.scope.covers(place));
+            let found = pass.outcome.applied.iter().filter_map(changed_place).filter(|place| !waits(place));
+            self.suspects.add(found.map(PathBuf::from).collect(), now);
         }
+        if let Some(sweeps) = &mut self.sweeps {
+            sweeps.plan_next(at_work, now);
+        }
+        self.engine.telemetry.swept(took);
+        let (at_ms, took_ms) = (self.clock.now().wall_ms, took.as_secs_f64() * 1_000.0);
+        let sweep = SweepFacts { at_ms, took_ms, result: pass.result };
+        *self.shared.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(sweep);
+    }
+
+    /// What follows a poll that was at work for so long.
+    pub(super) fn polled(&mut self, at_work: Duration) {
+        self.polls.plan_next(at_work, monotonic());
+    }
+
+    /// Sweeps soon: anything may have changed unannounced.
+    pub(super) fn doubt(&mut self) {
+        self.doubts.ask(monotonic());
     }
 
     /// Asks for a checkpoint: something was committed.
@@ -403,17 +461,26 @@ impl Runner {
         let lost = vitals.overflows().saturating_sub(self.told.overflows);
         if lost > 0 {
             self.told.overflows = vitals.overflows();
-            let why = "notifications were lost: everything was looked at instead";
+            let why = "notifications were lost: everything is looked at instead";
             self.engine.record(&Event::new(EventName::WatchOverflow).with("why", why));
         }
-        let is_limited = vitals.unwatched() > 0;
-        if is_limited && !self.told.limit {
-            self.engine.record(&Event::new(EventName::WatchLimit).with("why", &vitals.limit()));
+        let shortage = vitals.shortage();
+        match &shortage {
+            Some(why) if !self.told.shortage => {
+                self.engine.record(&Event::new(EventName::WatchLimit).with("why", why));
+            }
+            None if self.told.shortage => tracing::info!("every directory is watched again"),
+            Some(_) | None => {}
         }
-        self.told.limit = is_limited;
+        self.told.shortage = shortage.is_some();
+        if vitals.has_unheard() {
+            self.polls.begin(monotonic());
+        } else {
+            self.polls.end();
+        }
     }
 
-    fn failed(&mut self, scope: Scope, error: &RegistryError, wait: Duration) {
+    pub(super) fn failed(&mut self, scope: Scope, error: &RegistryError, wait: Duration) {
         let text = error.to_string();
         self.engine.telemetry.registry_failed();
         if self.registry_error(Some(text.clone())).as_ref() != Some(&text) {
@@ -438,15 +505,20 @@ impl Runner {
     }
 
     pub(super) fn wait_for(&mut self, until: Until, reply: Reply<ReconcileResult>) {
+        self.wait_for_sweep(0, until, reply);
+    }
+
+    fn wait_for_sweep(&mut self, sweep: u64, until: Until, reply: Reply<ReconcileResult>) {
         let (result, deadline) = (ReconcileResult::default(), monotonic() + PATIENCE);
-        self.waiters.push(Waiter { until, reply, result, deadline });
+        self.waiters.push(Waiter { until, sweep, reply, result, deadline });
     }
 
     /// Answers everybody whose reconcile has come to its end.
     fn answer(&mut self) {
-        let (now, settling) = (monotonic(), self.engine.is_settling());
+        let (now, settling, ended) = (monotonic(), self.engine.is_settling(), self.surveying.ended());
         self.waiters.retain(|waiter| {
-            let waits = waiter.until == Until::Settled && settling && waiter.deadline > now;
+            let settles = waiter.until == Until::Settled && settling && waiter.deadline > now;
+            let waits = waiter.sweep > ended || settles;
             if !waits {
                 let _ = waiter.reply.send(Ok(waiter.result));
             }
@@ -457,11 +529,13 @@ impl Runner {
     fn next_deadline(&self) -> Option<Instant> {
         let now = monotonic();
         let sweep = self.sweeps.as_ref().map(Sweeps::due);
+        let (poll, doubt) = (self.polls.due(), self.doubts.due());
         let look = self.engine.next_look().map(|wait| now + wait);
         let hold = self.engine.next_run_out().map(|wait| now + wait);
         let retry = self.retry.as_ref().map(|retry| retry.due);
         let waiter = self.waiters.iter().map(|waiter| waiter.deadline).min();
         let relay = self.next_to_stop_waiting();
-        [sweep, look, hold, relay, retry, waiter, self.tidying, self.suspects.next()].into_iter().flatten().min()
+        let deadlines = [sweep, poll, doubt, look, hold, relay, retry, waiter, self.tidying, self.suspects.next()];
+        deadlines.into_iter().flatten().min()
     }
 }

@@ -42,6 +42,85 @@ impl Sweeps {
     }
 }
 
+/// The poll of what nothing is heard of.
+#[derive(Debug)]
+pub struct Polls {
+    interval: Duration,
+    due: Option<Instant>,
+}
+
+impl Polls {
+    /// So often, once there is something to poll.
+    pub fn every(interval: Duration) -> Self {
+        Self { interval, due: None }
+    }
+
+    /// There is something to poll.
+    pub fn begin(&mut self, now: Instant) {
+        self.due.get_or_insert(now + self.interval);
+    }
+
+    /// There is nothing to poll.
+    pub fn end(&mut self) {
+        self.due = None;
+    }
+
+    /// When it is due next.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Whether it is due.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    /// Plans the poll after one that was at work for so long: seldom enough to stay within the duty.
+    pub fn plan_next(&mut self, at_work: Duration, now: Instant) {
+        self.due = Some(now + self.interval.max(at_work.saturating_mul(DUTY)));
+    }
+}
+
+/// How far apart the sweeps are that doubts ask for, at first and at most: in a storm of changes each would only be the
+/// next one's.
+const CALM: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Sweeps that are due because something may have changed unannounced: the first at once, and more of them less and less
+/// often.
+#[derive(Debug, Default)]
+pub struct Doubts {
+    due: Option<Instant>,
+    last: Option<Instant>,
+    wait: Duration,
+}
+
+impl Doubts {
+    /// Something may have changed.
+    pub fn ask(&mut self, now: Instant) {
+        if self.due.is_some() {
+            return;
+        }
+        let longer = self.wait.saturating_mul(2).clamp(CALM.0, CALM.1);
+        let is_storm = self.last.is_some_and(|last| now.saturating_duration_since(last) <= longer);
+        self.wait = if is_storm { longer } else { Duration::ZERO };
+        self.due = Some(self.last.map_or(now, |last| now.max(last + self.wait)));
+    }
+
+    /// When a sweep is due.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Whether a sweep is due. If so, it is taken to be made now.
+    pub fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.due.take_if(|due| *due <= now).is_some();
+        if is_due {
+            self.last = Some(now);
+        }
+        is_due
+    }
+}
+
 /// Places at which a sweep found a change: missed, unless the announcement is only late.
 #[derive(Debug, Default)]
 pub struct Suspects(Vec<(PathBuf, Instant)>);
@@ -90,5 +169,29 @@ pub fn changed_place(action: &Action) -> Option<&Path> {
         | Action::CarryClock { .. }
         | Action::Restate(_)
         | Action::Clear(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::monotonic;
+
+    #[test]
+    fn a_doubt_is_swept_at_once_and_a_storm_of_them_seldom() {
+        let (mut doubts, start) = (Doubts::default(), monotonic());
+        let mut swept = Vec::new();
+        for second in 0..200 {
+            let now = start + Duration::from_secs(second);
+            doubts.ask(now);
+            if doubts.is_due(now) {
+                swept.push(second);
+            }
+        }
+        assert_eq!(swept, [0, 1, 3, 7, 15, 31, 61, 91, 121, 151, 181]);
+        let later = start + Duration::from_mins(10);
+        doubts.is_due(later);
+        doubts.ask(later + Duration::from_mins(2));
+        assert_eq!(doubts.due(), Some(later + Duration::from_mins(2)), "after a calm it is at once again");
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! It is bounded because a scope is, and whoever puts something in never waits for the engine.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -12,9 +14,15 @@ use crate::clock::monotonic;
 
 /// What waits, and since when.
 #[derive(Debug, Default)]
-struct Waiting {
-    scope: Scope,
-    since: Option<Instant>,
+pub struct Waiting {
+    /// Where something may have changed.
+    pub scope: Scope,
+    /// When the first of it was announced.
+    pub since: Option<Instant>,
+    /// Whether something may have changed anywhere else too: notifications were lost, or the machine slept.
+    pub doubt: bool,
+    /// Directories at which something was mounted or unmounted: nothing at or below them is as it was, nor watched.
+    pub remounted: BTreeSet<PathBuf>,
 }
 
 /// The sending half: for whoever learns that something may have changed.
@@ -46,10 +54,26 @@ impl Announcer {
         if scope.is_nothing() {
             return;
         }
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.scope.merge(scope);
-        waiting.since.get_or_insert_with(monotonic);
-        drop(waiting);
+        self.put(|waiting| {
+            waiting.scope.merge(scope);
+            waiting.since.get_or_insert_with(monotonic);
+        });
+    }
+
+    /// Says that anything may have changed unannounced.
+    pub fn doubt(&self) {
+        self.put(|waiting| waiting.doubt = true);
+    }
+
+    /// Says that something was mounted or unmounted at these directories.
+    pub fn remounted(&self, directories: BTreeSet<PathBuf>) {
+        if !directories.is_empty() {
+            self.put(|waiting| waiting.remounted.extend(directories));
+        }
+    }
+
+    fn put(&self, change: impl FnOnce(&mut Waiting)) {
+        change(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         // Full means that the bell rings already.
         let _ = self.bell.try_send(());
     }
@@ -62,10 +86,9 @@ impl Inbox {
         &self.bell
     }
 
-    /// Everything that was announced since the last time, and when the first of it was.
+    /// Everything that was announced since the last time.
     #[must_use]
-    pub fn take(&self) -> (Scope, Option<Instant>) {
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        (waiting.scope, waiting.since)
+    pub fn take(&self) -> Waiting {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

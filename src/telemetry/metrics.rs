@@ -26,6 +26,10 @@ pub struct Metrics {
     pub change_to_commit: Histogram,
     /// `meshd_watches`: directories that are watched now.
     pub watches: Gauge,
+    /// `meshd_watch_budget`: the most watches that are used.
+    pub watch_budget: Gauge,
+    /// `meshd_cold_directories`: directories that should be watched and are not.
+    pub cold_directories: Gauge,
     /// `meshd_passes_total`: passes over anything.
     pub passes: Counter,
     /// `meshd_registry_errors_total`: operations of the registry that failed.
@@ -53,6 +57,8 @@ impl Metrics {
         // 100 µs to 1.6 s: the aim is below 1 ms, what is held back for settling takes up to 1 s.
         let change_to_commit = Histogram::new(exponential_buckets(0.0001, 2.0, 15));
         let watches = Gauge::default();
+        let watch_budget = Gauge::default();
+        let cold_directories = Gauge::default();
         let passes = Counter::default();
         let registry_errors = Counter::default();
         registry.register("missed_events", "Changes found by a sweep that no event announced", missed_events.clone());
@@ -61,6 +67,9 @@ impl Metrics {
         registry.register("sweep_duration_seconds", "Duration of passes over everything", sweep_duration.clone());
         registry.register("change_to_commit_seconds", "From notification to committed row", change_to_commit.clone());
         registry.register("watches", "Directories watched", watches.clone());
+        registry.register("watch_budget", "The most watches that are used", watch_budget.clone());
+        let cold = "Directories that should be watched and are polled instead";
+        registry.register("cold_directories", cold, cold_directories.clone());
         registry.register("passes", "Passes", passes.clone());
         registry.register("registry_errors", "Operations of the registry that failed", registry_errors.clone());
         Self {
@@ -70,6 +79,8 @@ impl Metrics {
             sweep_duration,
             change_to_commit,
             watches,
+            watch_budget,
+            cold_directories,
             passes,
             registry_errors,
             registry: Arc::new(registry),
@@ -115,6 +126,8 @@ mod tests {
             "meshd_sweep_duration_seconds_count 1",
             "meshd_change_to_commit_seconds_count 0",
             "meshd_watches 0",
+            "meshd_watch_budget 0",
+            "meshd_cold_directories 0",
             "meshd_passes_total 0",
             "meshd_registry_errors_total 0",
         ] {

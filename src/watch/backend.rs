@@ -9,8 +9,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crossbeam_channel::{Sender, TrySendError};
 use notify::event::{CreateKind, Event, EventKind, EventKindMask, ModifyKind, RemoveKind, RenameMode};
-use notify::{Config, ErrorKind, INotifyWatcher, PathOp, RecursiveMode, WatchPathConfig, Watcher as _};
+use notify::{
+    Config, ErrorKind, INotifyWatcher, PathOp, RecursiveMode, UpdatePathsError, WatchPathConfig, Watcher as _,
+};
 
+use super::facts::WatchFacts;
 use super::hint::{Hint, in_directory, in_dork};
 
 /// What kind of directory an instance watches: that decides what it listens for and what it lets through.
@@ -32,12 +35,14 @@ pub struct Door {
     pub hints: Sender<Hint>,
     /// Set when notifications were lost, for whatever reason: means "look everywhere".
     pub lost: Arc<AtomicBool>,
+    /// The same for this instance alone: what it watches is watched anew then.
+    pub is_deaf: Arc<AtomicBool>,
     /// The configured roots: kept whatever their names.
     pub roots: Arc<RwLock<Vec<Arc<Path>>>>,
-    /// Set when the canary was heard.
-    pub canary: Arc<AtomicBool>,
-    /// The file that is opened to hear whether notify's threads are alive.
-    pub canary_path: Arc<Path>,
+    /// Where it is noted that the canary was heard.
+    pub facts: Arc<WatchFacts>,
+    /// The file that is touched to hear whether notifications come through.
+    pub canary: Arc<Path>,
 }
 
 impl Door {
@@ -46,19 +51,24 @@ impl Door {
         let hint = match event {
             Ok(event) if !event.need_rescan() => event.paths.first().and_then(|path| self.hint(kind, event.kind, path)),
             Ok(_) | Err(_) => {
-                self.lost.store(true, Ordering::Release);
-                Some(Hint::Everything)
+                self.lose();
+                Some(Hint::Nowhere)
             }
         };
         let Some(hint) = hint else { return };
         if let Err(TrySendError::Full(_)) = self.hints.try_send(hint) {
-            self.lost.store(true, Ordering::Release);
+            self.lose();
         }
     }
 
+    fn lose(&self) {
+        self.is_deaf.store(true, Ordering::Release);
+        self.lost.store(true, Ordering::Release);
+    }
+
     fn hint(&self, watched: Kind, event: EventKind, path: &Path) -> Option<Hint> {
-        if path == &*self.canary_path {
-            self.canary.store(true, Ordering::Release);
+        if path == &*self.canary {
+            self.facts.heard_canary.store(true, Ordering::Release);
             return None;
         }
         match watched {
@@ -90,11 +100,21 @@ impl Door {
 /// One inotify instance with its thread.
 #[derive(Debug)]
 pub struct Instance {
-    watcher: INotifyWatcher,
+    /// Taken away only by `drop`.
+    watcher: Option<INotifyWatcher>,
+    is_deaf: Arc<AtomicBool>,
+    thread: Thread,
+}
+
+/// Whether notify's thread answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Thread {
+    Runs,
+    IsGone,
 }
 
 /// What became of a directory that was to be watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Added {
     /// It is watched.
     Watched,
@@ -108,7 +128,9 @@ pub enum Added {
 
 impl Instance {
     /// A new instance; fails where the system has none left.
-    pub fn new(kind: Kind, door: Door) -> Result<Self, String> {
+    pub fn new(kind: Kind, door: &Door) -> Result<Self, String> {
+        let is_deaf = Arc::new(AtomicBool::new(false));
+        let door = Door { is_deaf: is_deaf.clone(), ..door.clone() };
         let moves = EventKindMask::CREATE | EventKindMask::REMOVE | EventKindMask::MODIFY_NAME;
         let mask = match kind {
             Kind::Directory | Kind::Parent => moves,
@@ -117,7 +139,13 @@ impl Instance {
         let config = Config::default().with_follow_symlinks(false).with_event_kinds(mask);
         let handler = move |event: notify::Result<Event>| door.admit(kind, event);
         let watcher = INotifyWatcher::new(handler, config).map_err(|error| error.to_string())?;
-        Ok(Self { watcher })
+        Ok(Self { watcher: Some(watcher), is_deaf, thread: Thread::Runs })
+    }
+
+    /// Whether it lost notifications, or its thread is gone: then its watches are worth nothing any more.
+    #[must_use]
+    pub fn is_deaf(&self) -> bool {
+        self.is_deaf.load(Ordering::Acquire)
     }
 
     /// Watches directories in one batch. `renew` says which of them this instance believes to watch already: those are
@@ -132,7 +160,7 @@ impl Instance {
             ops.push(PathOp::Watch(path.clone(), config));
         }
         let mut failed = std::collections::HashMap::new();
-        while let Err(error) = self.watcher.update_paths(ops) {
+        while let Err(error) = self.update(ops) {
             let limit = matches!(error.source.kind, ErrorKind::MaxFilesWatch);
             let is_gone = match &error.source.kind {
                 ErrorKind::PathNotFound => true,
@@ -152,7 +180,7 @@ impl Instance {
                     failed.insert(path, if limit { Added::LimitReached } else { why });
                 }
                 // The thread is gone: nothing of this is watched.
-                None => return vec![Added::LimitReached; directories.len()],
+                None => return vec![Added::Refused; directories.len()],
             }
             ops = error.remaining;
             if limit {
@@ -169,8 +197,27 @@ impl Instance {
     /// Takes watches off. Each costs time in proportion to all watches of this instance.
     pub fn unwatch(&mut self, directories: Vec<PathBuf>) {
         let mut ops: Vec<PathOp> = directories.into_iter().map(PathOp::Unwatch).collect();
-        while let Err(error) = self.watcher.update_paths(ops) {
+        while let Err(error) = self.update(ops) {
             ops = error.remaining;
+        }
+    }
+
+    fn update(&mut self, ops: Vec<PathOp>) -> Result<(), UpdatePathsError> {
+        let Some(watcher) = &mut self.watcher else { return Ok(()) };
+        let updated = watcher.update_paths(ops);
+        if updated.as_ref().is_err_and(|error| error.origin.is_none()) {
+            self.thread = Thread::IsGone;
+            self.is_deaf.store(true, Ordering::Release);
+        }
+        updated
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let (Some(watcher), Thread::IsGone) = (self.watcher.take(), self.thread) {
+            // It would tell its thread to end, and panic where that is gone.
+            std::mem::forget(watcher);
         }
     }
 }
@@ -184,9 +231,10 @@ mod tests {
         let door = Door {
             hints,
             lost: Arc::default(),
+            is_deaf: Arc::default(),
             roots: Arc::new(RwLock::new(vec![Arc::from(Path::new("/r"))])),
-            canary: Arc::default(),
-            canary_path: Arc::from(Path::new("/state/canary")),
+            facts: Arc::default(),
+            canary: Arc::from(Path::new("/state/canary")),
         };
         (door, receiver)
     }
@@ -213,7 +261,7 @@ mod tests {
         ] {
             let (door, hints) = door(1);
             door.admit(Kind::Dork, event);
-            assert_eq!(hints.try_recv(), Ok(Hint::Everything));
+            assert_eq!(hints.try_recv(), Ok(Hint::Nowhere));
             assert!(door.lost.load(Ordering::Acquire));
         }
     }
@@ -236,6 +284,6 @@ mod tests {
     fn the_canary_is_heard_and_goes_no_further() {
         let (door, hints) = door(1);
         door.admit(Kind::Dork, Ok(made("/state/canary")));
-        assert!(door.canary.load(Ordering::Acquire) && hints.is_empty());
+        assert!(door.facts.heard_canary.load(Ordering::Acquire) && hints.is_empty());
     }
 }

@@ -13,8 +13,8 @@ pub enum Hint {
     Project(PathBuf),
     /// At a directory and all that is below it.
     Below(PathBuf),
-    /// Everywhere: notifications were lost.
-    Everything,
+    /// Nowhere in particular: wakes whoever is to hear that notifications were lost.
+    Nowhere,
 }
 
 impl From<Hint> for Scope {
@@ -22,7 +22,7 @@ impl From<Hint> for Scope {
         match hint {
             Hint::Project(project) => Scope::project(project),
             Hint::Below(directory) => Scope::below(directory),
-            Hint::Everything => Scope::everything(),
+            Hint::Nowhere => Scope::nothing(),
         }
     }
 }

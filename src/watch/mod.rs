@@ -3,8 +3,15 @@
 //! The kind of an event is dropped at the door: an event says where to look, never what happened.
 
 pub mod backend;
+pub mod budget;
+mod facts;
 pub mod hint;
+mod parents;
+pub mod plan;
+mod quiet;
 pub mod settle;
+mod vigil;
 pub mod watcher;
 
-pub use watcher::{WatchFacts, Watcher, limit_reached};
+pub use facts::WatchFacts;
+pub use watcher::Watcher;

@@ -2,9 +2,19 @@
 //! within a short time are one.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::facts::WatchFacts;
 use super::hint::Hint;
+use crate::clock::monotonic;
+use crate::scope::Scope;
+use crate::scope::inbox::Announcer;
+
+/// Hints that may wait for the settling thread, which only ever merges them: some ten milliseconds of the worst storm.
+pub const MAX_HINTS: usize = 65_536;
 
 /// Within this time announcements about one path are one: an editor's save is done in less, and a person waits for less
 /// than that without noticing.
@@ -57,10 +67,41 @@ impl Settle {
     }
 }
 
+/// The thread that drains the hints, settles them and passes them on: no disk and no SQL here, or the queue fills.
+pub fn settle(hints: &Receiver<Hint>, lost: &AtomicBool, facts: &WatchFacts, announcer: &Announcer) {
+    let mut settle = Settle::default();
+    loop {
+        let first = match settle.next() {
+            Some(next) => hints.recv_deadline(next),
+            None => hints.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let now = monotonic();
+        let mut scope = Scope::nothing();
+        match first {
+            Ok(first) => {
+                for hint in std::iter::once(first).chain(hints.try_iter().take(MAX_HINTS)) {
+                    if settle.admit(&hint, now) {
+                        scope.merge(hint.into());
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        for hint in settle.due(now) {
+            scope.merge(hint.into());
+        }
+        if lost.swap(false, Ordering::AcqRel) {
+            facts.overflows.fetch_add(1, Ordering::Relaxed);
+            announcer.doubt();
+        }
+        announcer.announce(scope);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::monotonic;
 
     #[test]
     fn the_first_is_acted_on_at_once_and_those_that_follow_are_one() {

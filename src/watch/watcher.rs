@@ -1,59 +1,51 @@
-//! The watcher: which directories are watched by which instance, and the thread that settles what they announce.
+//! The watcher: which directories are watched by which instance, and which are cold.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::bounded;
 
 use super::backend::{Added, Door, Instance, Kind};
-use super::hint::Hint;
-use super::settle::Settle;
+use super::budget::Budget;
+use super::facts::WatchFacts;
+use super::parents::Parents;
+use super::plan::{choose, is_dork};
+use super::quiet::Quiet;
+use super::settle::{MAX_HINTS, settle};
+use super::vigil;
 use crate::clock::monotonic;
-use crate::disk::{Target, Tidied, Watches};
-use crate::scope::Scope;
+use crate::disk::{Heard, Target, Tidied, Watches};
 use crate::scope::inbox::Announcer;
 
 /// The most watches of one instance: taking one off costs time in proportion to all of them (0.5 ms at this number,
 /// 10 ms at 29,000).
 const MAX_WATCHES: usize = 4_096;
 
-/// Hints that may wait for the settling thread, which only ever merges them: some ten milliseconds of the worst storm.
-const MAX_HINTS: usize = 65_536;
-
 /// How many watches are taken off at once: each costs up to 0.5 ms, in which the engine does nothing else.
 const TIDIED_AT_ONCE: usize = 16;
 
-/// What the watcher says about itself.
-#[derive(Debug, Default)]
-pub struct WatchFacts {
-    /// Directories that are watched.
-    pub watched: AtomicU64,
-    /// Directories that should be watched and are not, because the system has no watch left.
-    pub unwatched: AtomicU64,
-    /// How often notifications were lost.
-    pub overflows: AtomicU64,
-}
+/// Above this many at once an instance is given up and made anew: adding 4,096 watches takes 20 ms, taking as many off a
+/// second.
+const WORTH_AN_INSTANCE: usize = 64;
 
 /// Watches directories, each by itself.
 pub struct Watcher {
-    shards: Vec<Shard>,
+    shards: Vec<Option<Shard>>,
     watched: HashMap<PathBuf, usize>,
-    unwatched: HashSet<(Kind, PathBuf)>,
-    /// Directories that may not be looked at, or at which the system failed.
-    refused: HashSet<(Kind, PathBuf)>,
+    /// Directories that should be watched and are not.
+    cold: HashSet<PathBuf>,
     /// Directories that are gone, and the instance that may still have a watch for them: a directory that was moved away
     /// takes its watch along. They count for the instance's load until they are taken off.
     gone: HashMap<PathBuf, usize>,
-    /// The directories above the roots, in an instance of their own: one of them may at the same time be a directory of
-    /// another root.
-    parents: Option<Instance>,
-    /// Those of them that are watched.
-    parents_watched: BTreeSet<PathBuf>,
+    parents: Parents,
+    quiet: Quiet,
+    budget: Budget,
+    /// Whether something changed since watches were last put where they matter most.
+    is_unplanned: bool,
+    /// The directory of the canary, and the instance that watches it.
+    canary: (PathBuf, Option<usize>),
     door: Door,
     facts: Arc<WatchFacts>,
 }
@@ -65,45 +57,44 @@ struct Shard {
 }
 
 impl Watcher {
-    /// A watcher that announces where to look. `state_dir` takes the file by which it hears whether it is alive.
+    /// A watcher that announces where to look, with so many watches or a share of what there is. `state_dir` takes the
+    /// file by which it hears whether it is alive.
     ///
     /// # Errors
-    /// The system has no inotify instance left, or the state directory cannot be written.
-    pub fn start(announcer: Announcer, state_dir: &Path) -> Result<Self, String> {
-        let canary_path = state_dir.join("canary");
-        File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&canary_path)
-            .map_err(|error| format!("cannot write {}: {error}", canary_path.display()))?;
+    /// A thread cannot be started, or the state directory cannot be written.
+    pub fn start(announcer: Announcer, state_dir: &Path, budget: Option<u64>) -> Result<Self, String> {
+        let facts = Arc::new(WatchFacts::default());
+        let canary = vigil::canary(state_dir)?;
         let (hints, receiver) = bounded(MAX_HINTS);
         let door = Door {
             hints,
             lost: Arc::new(AtomicBool::new(false)),
+            is_deaf: Arc::new(AtomicBool::new(false)),
             roots: Arc::new(RwLock::new(Vec::new())),
-            canary: Arc::new(AtomicBool::new(false)),
-            canary_path: Arc::from(canary_path),
+            facts: facts.clone(),
+            canary: Arc::from(canary.as_path()),
         };
-        let (lost, facts) = (door.lost.clone(), Arc::new(WatchFacts::default()));
-        let counted = facts.clone();
-        std::thread::Builder::new()
-            .name("settle".to_owned())
-            .spawn(move || settle(&receiver, &lost, &counted, &announcer))
-            .map_err(|error| error.to_string())?;
         let mut watcher = Self {
             shards: Vec::new(),
             watched: HashMap::new(),
-            unwatched: HashSet::new(),
-            refused: HashSet::new(),
+            cold: HashSet::new(),
             gone: HashMap::new(),
-            parents: None,
-            parents_watched: BTreeSet::new(),
+            parents: Parents::default(),
+            quiet: Quiet::default(),
+            budget: Budget::new(budget),
+            is_unplanned: false,
+            canary: (state_dir.to_owned(), None),
             door,
-            facts,
+            facts: facts.clone(),
         };
-        watcher.watch_in(Kind::Dork, vec![state_dir.to_owned()]);
+        watcher.watch_canary();
+        let (lost, counted, settled) = (watcher.door.lost.clone(), facts.clone(), announcer.clone());
+        let roots = watcher.door.roots.clone();
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| error.to_string())
+        };
+        spawn("settle", Box::new(move || settle(&receiver, &lost, &counted, &settled)))?;
+        spawn("vigil", Box::new(move || vigil::keep(&canary, &roots, &facts, &announcer)))?;
         Ok(watcher)
     }
 
@@ -113,130 +104,188 @@ impl Watcher {
         self.facts.clone()
     }
 
-    /// A check whether notifications still come through: opens the canary for writing and listens.
-    #[must_use]
-    pub fn pulse(&self) -> Pulse {
-        Pulse { heard: self.door.canary.clone(), path: self.door.canary_path.clone() }
-    }
-
     /// Watches directories of one kind: those that are watched already where they are, the others where there is room.
     fn watch_in(&mut self, kind: Kind, directories: Vec<PathBuf>) {
-        let mut batches: HashMap<usize, Vec<(PathBuf, bool)>> = HashMap::new();
+        let mut batches: BTreeMap<usize, Vec<(PathBuf, bool)>> = BTreeMap::new();
         for path in directories {
             let known = self.watched.get(&path).copied().or_else(|| self.gone.remove(&path));
-            let shard = match known {
-                Some(shard) => Some((shard, true)),
-                None => self.room(kind).map(|shard| (shard, false)),
-            };
-            match shard {
-                Some((shard, renew)) => {
-                    if let (false, Some(shard)) = (renew, self.shards.get_mut(shard)) {
-                        shard.load = shard.load.saturating_add(1);
-                    }
-                    batches.entry(shard).or_default().push((path, renew));
-                }
-                None => {
-                    self.unwatched.insert((kind, path));
-                }
+            if let Some(shard) = known {
+                batches.entry(shard).or_default().push((path, true));
+            } else if let Some(shard) = self.room(kind) {
+                batches.entry(shard).or_default().push((path, false));
+            } else {
+                self.make_cold(path);
             }
         }
         for (number, batch) in batches {
-            let Some(shard) = self.shards.get_mut(number) else { continue };
+            let Some(shard) = self.shards.get_mut(number).and_then(Option::as_mut) else { continue };
             let added = shard.instance.watch(&batch);
             for ((path, _), added) in batch.into_iter().zip(added) {
-                let entry = (kind, path);
-                self.unwatched.remove(&entry);
-                self.refused.remove(&entry);
                 if added == Added::Watched {
-                    self.watched.insert(entry.1, number);
+                    self.cold.remove(&path);
+                    self.watched.insert(path, number);
                     continue;
                 }
-                shard.load = shard.load.saturating_sub(1);
-                self.watched.remove(&entry.1);
-                match added {
-                    Added::LimitReached => drop(self.unwatched.insert(entry)),
-                    Added::Refused => drop(self.refused.insert(entry)),
-                    Added::NotThere | Added::Watched => {}
+                self.watched.remove(&path);
+                if let Some(shard) = self.shards.get_mut(number).and_then(Option::as_mut) {
+                    shard.load = shard.load.saturating_sub(1);
+                }
+                if added == Added::LimitReached {
+                    self.budget.refused(self.used());
+                }
+                if added == Added::NotThere {
+                    self.cold.remove(&path);
+                } else {
+                    self.make_cold(path);
                 }
             }
         }
-        self.tell();
     }
 
-    /// Watches every directory above a root, so that a root's going and coming is announced however far above it that
-    /// happens. Those that are watched already are watched anew: another directory may be there by now.
+    fn make_cold(&mut self, path: PathBuf) {
+        self.is_unplanned |= self.cold.insert(path);
+    }
+
+    /// An instance of this kind that has room, with one place in it taken; none if there is no watch left.
+    fn room(&mut self, kind: Kind) -> Option<usize> {
+        if self.used() >= self.budget.allowed() {
+            return None;
+        }
+        let has_room = |shard: &Option<Shard>| {
+            shard
+                .as_ref()
+                .is_some_and(|shard| shard.kind == kind && shard.load < MAX_WATCHES && !shard.instance.is_deaf())
+        };
+        let found = self.shards.iter().position(has_room).or_else(|| self.new_shard(kind))?;
+        let shard = self.shards.get_mut(found)?.as_mut()?;
+        shard.load = shard.load.saturating_add(1);
+        Some(found)
+    }
+
+    fn new_shard(&mut self, kind: Kind) -> Option<usize> {
+        let Ok(instance) = Instance::new(kind, &self.door) else {
+            self.budget.refused(self.used());
+            return None;
+        };
+        let place = self.shards.iter().position(Option::is_none).unwrap_or(self.shards.len());
+        let shard = Some(Shard { kind, instance, load: 0 });
+        match self.shards.get_mut(place) {
+            Some(free) => *free = shard,
+            None => self.shards.push(shard),
+        }
+        Some(place)
+    }
+
+    /// Watches that are used, those of directories that are gone among them.
+    fn used(&self) -> u64 {
+        let loads = self.shards.iter().flatten().map(|shard| shard.load).sum::<usize>();
+        (loads.saturating_add(self.parents.watched())) as u64
+    }
+
+    /// Watches the canary, in an instance that also hears of manifests.
+    fn watch_canary(&mut self) {
+        self.canary.1 = self.room(Kind::Dork);
+        let shard = self.canary.1.and_then(|number| self.shards.get_mut(number)?.as_mut());
+        if let Some(shard) = shard {
+            shard.instance.watch(&[(self.canary.0.clone(), false)]);
+        }
+        self.facts.has_canary.store(self.canary.1.is_some(), Ordering::Release);
+    }
+
     fn watch_parents(&mut self) {
         let roots = self.door.roots.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let above = || -> BTreeSet<PathBuf> {
-            let above = roots.iter().flat_map(|root| root.ancestors().skip(1));
-            above.filter(|directory| directory.is_dir()).map(Path::to_path_buf).collect()
-        };
-        self.unwatched.retain(|(kind, _)| *kind != Kind::Parent);
-        self.refused.retain(|(kind, _)| *kind != Kind::Parent);
-        let mut wanted = above();
-        if self.parents.is_none() && !wanted.is_empty() {
-            self.parents = Instance::new(Kind::Parent, self.door.clone()).ok();
-        }
-        let mut anew = wanted.clone();
-        // What was made in a directory before it was watched is announced by nothing: looked at until nothing is new.
-        while !anew.is_empty() {
-            let batch: Vec<(PathBuf, bool)> =
-                anew.iter().map(|path| (path.clone(), self.parents_watched.contains(path))).collect();
-            let added = match &mut self.parents {
-                Some(instance) => instance.watch(&batch),
-                None => vec![Added::LimitReached; batch.len()],
-            };
-            for ((path, _), added) in batch.into_iter().zip(added) {
-                self.parents_watched.remove(&path);
-                match added {
-                    Added::Watched => drop(self.parents_watched.insert(path)),
-                    Added::LimitReached => drop(self.unwatched.insert((Kind::Parent, path))),
-                    Added::Refused => drop(self.refused.insert((Kind::Parent, path))),
-                    Added::NotThere => {}
-                }
-            }
-            let now = above();
-            anew = now.difference(&wanted).cloned().collect();
-            wanted = now;
-        }
-        let gone: Vec<PathBuf> = self.parents_watched.difference(&wanted).cloned().collect();
-        self.parents_watched.retain(|path| wanted.contains(path));
-        if let Some(instance) = &mut self.parents {
-            instance.unwatch(gone);
+        let others = self.used().saturating_sub(self.parents.watched() as u64);
+        let most = usize::try_from(self.budget.allowed().saturating_sub(others)).unwrap_or(usize::MAX);
+        if self.parents.watch(&roots, most, &self.door) == Some(Added::LimitReached) {
+            self.budget.refused(self.used());
         }
         self.tell();
     }
 
-    /// An instance of this kind that has room, a new one if need be; none if the system has none left.
-    fn room(&mut self, kind: Kind) -> Option<usize> {
-        let found = self.shards.iter().position(|shard| shard.kind == kind && shard.load < MAX_WATCHES);
-        if found.is_some() {
-            return found;
+    /// Makes every instance anew that lost notifications, or whose thread is gone. Returns what those watched.
+    fn renew_deaf(&mut self) -> Vec<PathBuf> {
+        let all = self.facts.is_deaf.swap(false, Ordering::AcqRel);
+        let is_deaf = |shard: &Option<Shard>| shard.as_ref().is_some_and(|shard| all || shard.instance.is_deaf());
+        let deaf: Vec<usize> =
+            self.shards.iter().enumerate().filter(|(_, shard)| is_deaf(shard)).map(|(number, _)| number).collect();
+        if all || self.parents.is_deaf() {
+            self.parents.start_over();
+            self.watch_parents();
         }
-        let instance = Instance::new(kind, self.door.clone()).ok()?;
-        self.shards.push(Shard { kind, instance, load: 0 });
-        self.shards.len().checked_sub(1)
+        deaf.into_iter().flat_map(|number| self.renew(number)).collect()
+    }
+
+    /// Makes one instance anew, with everything that it watched.
+    fn renew(&mut self, number: usize) -> Vec<PathBuf> {
+        let Some(shard) = self.shards.get_mut(number).and_then(Option::take) else { return Vec::new() };
+        let kind = shard.kind;
+        // Its thread ends by itself, and gives the watches back.
+        drop(shard);
+        self.gone.retain(|_, shard| *shard != number);
+        let watched: Vec<PathBuf> =
+            self.watched.iter().filter(|(_, shard)| **shard == number).map(|(path, _)| path.clone()).collect();
+        self.watched.retain(|_, shard| *shard != number);
+        if self.canary.1 == Some(number) {
+            self.watch_canary();
+        }
+        self.watch_in(kind, watched.clone());
+        watched
+    }
+
+    /// Puts watches where they matter most. Returns the directories that are watched only from now on.
+    fn rearrange(&mut self) -> Vec<PathBuf> {
+        self.is_unplanned = false;
+        let roots = self.door.roots.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let others = self.used().saturating_sub((self.watched.len().saturating_add(self.gone.len())) as u64);
+        let most = usize::try_from(self.budget.allowed().saturating_sub(others)).unwrap_or(usize::MAX);
+        let wanted: Vec<&Path> = self.watched.keys().chain(&self.cold).map(PathBuf::as_path).collect();
+        let chosen = choose(&wanted, &roots, most);
+        let mut add: Vec<PathBuf> = self.cold.iter().filter(|path| chosen.contains(path.as_path())).cloned().collect();
+        let off = self.watched.iter().filter(|(path, _)| !chosen.contains(path.as_path()));
+        let needed = self.watched.len().saturating_add(self.gone.len()).saturating_add(add.len()).saturating_sub(most);
+        let off: Vec<(PathBuf, usize)> = off.take(needed).map(|(path, shard)| (path.clone(), *shard)).collect();
+        let mut anew = self.give_up(off);
+        add.sort_unstable();
+        let (dorks, directories): (Vec<PathBuf>, Vec<PathBuf>) = add.iter().cloned().partition(|path| is_dork(path));
+        self.watch_in(Kind::Dork, dorks);
+        self.watch_in(Kind::Directory, directories);
+        anew.extend(add.into_iter().filter(|path| self.watched.contains_key(path)));
+        anew
+    }
+
+    /// Takes watches off: what they were for is cold from now on. Returns what is watched anew for that.
+    fn give_up(&mut self, off: Vec<(PathBuf, usize)>) -> Vec<PathBuf> {
+        let mut batches: BTreeMap<usize, Vec<PathBuf>> = BTreeMap::new();
+        for (path, shard) in off {
+            self.watched.remove(&path);
+            self.cold.insert(path.clone());
+            batches.entry(shard).or_default().push(path);
+        }
+        let mut anew = Vec::new();
+        for (number, batch) in batches {
+            if batch.len() > WORTH_AN_INSTANCE {
+                anew.extend(self.renew(number));
+            } else {
+                self.take_off(number, batch);
+            }
+        }
+        anew
+    }
+
+    fn take_off(&mut self, number: usize, batch: Vec<PathBuf>) {
+        if let Some(shard) = self.shards.get_mut(number).and_then(Option::as_mut) {
+            shard.load = shard.load.saturating_sub(batch.len());
+            shard.instance.unwatch(batch);
+        }
     }
 
     fn tell(&self) {
-        self.facts.watched.store(self.watched.len() as u64, Ordering::Relaxed);
-        self.facts.unwatched.store(self.unwatched.len() as u64, Ordering::Relaxed);
+        let sum = |some: usize, more: usize| some.saturating_add(more) as u64;
+        let (watched, cold) =
+            (sum(self.watched.len(), self.parents.watched()), sum(self.cold.len(), self.parents.cold()));
+        let shortage = (cold > 0).then(|| self.budget.shortage(watched, cold));
+        self.facts.say(watched, cold, self.budget.most(), shortage);
     }
-}
-
-/// What to say when directories cannot be watched: the numbers, and what to raise.
-#[must_use]
-pub fn limit_reached(watched: u64, unwatched: u64) -> String {
-    let limit = |name: &str| {
-        let path = format!("/proc/sys/fs/inotify/{name}");
-        std::fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
-    };
-    format!(
-        "{watched} directories are watched and {unwatched} more cannot be: fs.inotify.max_user_watches is {}, \
-         fs.inotify.max_user_instances {}. Raise them with sysctl; until then the sweep finds what changes there",
-        limit("max_user_watches"),
-        limit("max_user_instances"),
-    )
 }
 
 impl Watches for Watcher {
@@ -253,36 +302,22 @@ impl Watches for Watcher {
                 self.watch_in(kind, paths);
             }
         }
+        self.tell();
     }
 
     fn forget(&mut self, directories: Vec<PathBuf>) {
         if directories.is_empty() {
             return;
         }
-        let gone: HashSet<&PathBuf> = directories.iter().collect();
-        self.unwatched.retain(|(_, path)| !gone.contains(path));
-        self.refused.retain(|(_, path)| !gone.contains(path));
         for path in directories {
             if let Some(shard) = self.watched.remove(&path) {
                 self.gone.insert(path, shard);
+                self.is_unplanned = true;
+            } else {
+                self.cold.remove(&path);
             }
         }
         self.tell();
-    }
-
-    fn retry(&mut self) {
-        if self.unwatched.iter().chain(&self.refused).any(|(kind, _)| *kind == Kind::Parent) {
-            self.watch_parents();
-        }
-        for kind in [Kind::Directory, Kind::Dork] {
-            let of_kind = |entries: &HashSet<(Kind, PathBuf)>| -> Vec<PathBuf> {
-                entries.iter().filter(|(of, _)| *of == kind).map(|(_, path)| path.clone()).collect()
-            };
-            let again = [of_kind(&self.unwatched), of_kind(&self.refused)].concat();
-            if !again.is_empty() {
-                self.watch_in(kind, again);
-            }
-        }
     }
 
     fn tidy(&mut self) -> Tidied {
@@ -294,75 +329,74 @@ impl Watches for Watcher {
             }
         }
         for (number, batch) in batches {
-            if let Some(shard) = self.shards.get_mut(number) {
-                shard.load = shard.load.saturating_sub(batch.len());
-                shard.instance.unwatch(batch);
-            }
+            self.take_off(number, batch);
         }
         if self.gone.is_empty() { Tidied::All } else { Tidied::Some }
     }
 
     fn set_roots(&mut self, roots: &[Arc<Path>]) {
         *self.door.roots.write().unwrap_or_else(PoisonError::into_inner) = roots.to_vec();
+        self.quiet = Quiet::read(roots);
+        self.facts.has_quiet.store(!self.quiet.is_empty(), Ordering::Relaxed);
         self.watch_parents();
     }
-}
 
-/// Hears whether notifications still come through.
-#[derive(Debug, Clone)]
-pub struct Pulse {
-    heard: Arc<AtomicBool>,
-    path: Arc<Path>,
-}
-
-impl Pulse {
-    /// Makes a noise and listens for it.
-    #[must_use]
-    pub fn beats(&self, within: Duration) -> bool {
-        self.heard.store(false, Ordering::Release);
-        // Closing a file that was open for writing is announced, without a byte being written.
-        if File::options().append(true).create(true).open(&*self.path).is_err() {
-            return false;
-        }
-        let deadline = monotonic() + within;
-        while !self.heard.load(Ordering::Acquire) {
-            if monotonic() > deadline {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        true
+    fn set_budget(&mut self, most: Option<u64>) {
+        self.budget.start_over(most, monotonic());
     }
-}
 
-/// The thread that drains the hints, settles them and passes them on: no disk and no SQL here, or the queue fills.
-fn settle(hints: &Receiver<Hint>, lost: &AtomicBool, facts: &WatchFacts, announcer: &Announcer) {
-    let mut settle = Settle::default();
-    loop {
-        let first = match settle.next() {
-            Some(next) => hints.recv_deadline(next),
-            None => hints.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
+    fn plan(&mut self) -> Vec<PathBuf> {
         let now = monotonic();
-        let mut scope = Scope::nothing();
-        match first {
-            Ok(first) => {
-                for hint in std::iter::once(first).chain(hints.try_iter().take(MAX_HINTS)) {
-                    if settle.admit(&hint, now) {
-                        scope.merge(hint.into());
-                    }
-                }
+        let asked = self.budget.ask_again(now);
+        let mut anew = self.renew_deaf();
+        if self.canary.1.is_none() {
+            self.watch_canary();
+        }
+        if self.parents.cold() > 0 && asked {
+            self.watch_parents();
+        }
+        // Where there is room, something else than the limit kept them cold.
+        let has_room = self.used() < self.budget.allowed();
+        let is_over = self.used() > self.budget.allowed();
+        if is_over || (!self.cold.is_empty() && (asked || has_room || self.is_unplanned)) {
+            anew.extend(self.rearrange());
+        }
+        self.budget.settle(!self.cold.is_empty() || self.parents.cold() > 0, now);
+        self.tell();
+        anew
+    }
+
+    fn unheard(&self) -> Vec<PathBuf> {
+        let project = |dork: &PathBuf| dork.parent().map_or_else(|| dork.clone(), Path::to_path_buf);
+        let of = |path: &PathBuf| if is_dork(path) { project(path) } else { path.clone() };
+        let mut unheard: BTreeSet<PathBuf> = self.cold.iter().map(of).collect();
+        if !self.quiet.is_empty() {
+            unheard.extend(self.watched.keys().filter(|path| self.quiet.has(path)).map(of));
+        }
+        unheard.into_iter().collect()
+    }
+
+    fn count(&self, roots: &[Arc<Path>]) -> Vec<Heard> {
+        let mut counts = vec![Heard::default(); roots.len()];
+        let deepest = |path: &Path| {
+            let above = roots.iter().enumerate().filter(|(_, root)| path.starts_with(root));
+            above.max_by_key(|(_, root)| root.as_os_str().len()).map(|(place, _)| place)
+        };
+        let mut add = |path: &Path, what: fn(&mut Heard) -> &mut u64| {
+            if let Some(count) = deepest(path).and_then(|place| counts.get_mut(place)) {
+                let number = what(count);
+                *number = number.saturating_add(1);
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        for path in self.watched.keys() {
+            add(path, |heard| &mut heard.watches);
+            if self.quiet.has(path) {
+                add(path, |heard| &mut heard.quiet);
+            }
         }
-        for hint in settle.due(now) {
-            scope.merge(hint.into());
+        for path in &self.cold {
+            add(path, |heard| &mut heard.cold);
         }
-        if lost.swap(false, Ordering::AcqRel) {
-            facts.overflows.fetch_add(1, Ordering::Relaxed);
-            scope.merge(Scope::everything());
-        }
-        announcer.announce(scope);
+        counts
     }
 }

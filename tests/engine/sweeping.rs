@@ -47,7 +47,7 @@ fn a_manifest_that_did_not_change_is_not_read_again() {
     world.sweep();
     let is_read = |world: &mut World| {
         let path = world.path("root/ns/a");
-        let view = world.view();
+        let view = world.view("root/ns/a");
         let Probe::Present(found) = &view.sites[&path].probe else { panic!("no manifest") };
         matches!(found, Found::Read(..))
     };

@@ -177,6 +177,7 @@ fn start(dir: &TempDir, relay: Arc<dyn Relay>, limits: Limits) -> MeshCore {
         registry_file: Some(registry_file),
         roots: [base.join("root")].into_iter().chain(alone).collect(),
         kept,
+        poll_interval: std::time::Duration::from_secs(30),
         policy: Policy::default(),
         watches: Box::new(Unwatched),
         clock: Box::new(SystemClock::new()),

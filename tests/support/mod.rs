@@ -9,7 +9,7 @@ use std::time::Duration;
 use meshd::agent::{AgentId, Moment, Reason};
 use meshd::clock::Clock;
 use meshd::decide::{Policy, ProblemKind, View};
-use meshd::disk::{Kept, Target, Tidied, Watches};
+use meshd::disk::{Heard, Kept, Target, Tidied, Watches};
 use meshd::engine::{Engine, ReconcileResult, Setup};
 use meshd::registry::{AgentRegistry, Record};
 use meshd::scope::Scope;
@@ -44,12 +44,21 @@ struct NoWatches;
 impl Watches for NoWatches {
     fn watch(&mut self, _targets: &[Target]) {}
     fn forget(&mut self, _directories: Vec<PathBuf>) {}
-    fn retry(&mut self) {}
 
     fn tidy(&mut self) -> Tidied {
         Tidied::All
     }
     fn set_roots(&mut self, _roots: &[Arc<Path>]) {}
+    fn set_budget(&mut self, _most: Option<u64>) {}
+    fn plan(&mut self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+    fn unheard(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+    fn count(&self, _roots: &[Arc<Path>]) -> Vec<Heard> {
+        Vec::new()
+    }
 }
 
 impl World {
@@ -84,6 +93,7 @@ impl World {
             roots: self.roots.clone(),
             kept: Kept::default(),
             policy: self.policy.clone(),
+            poll_interval: Duration::from_secs(30),
             watches: Box::new(NoWatches),
             clock: Box::new(self.clock.clone()),
             telemetry: Telemetry { metrics: Arc::new(Metrics::new()) },
@@ -199,9 +209,10 @@ impl World {
         self.engine().reconcile(&scope).unwrap().result
     }
 
-    /// What a sweep would look at.
-    pub fn view(&mut self) -> View {
-        self.engine().plan(&Scope::everything()).0
+    /// What a look at a project's manifest sees.
+    pub fn view(&mut self, project: &str) -> View {
+        let scope = Scope::project(self.path(project));
+        self.engine().plan(scope).0
     }
 
     pub fn record(&self, id: &str) -> Option<Record> {

@@ -23,6 +23,9 @@ use crate::support::manifest;
 /// Far more than anything here takes: a test that waits for so long has failed.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How often what cannot be watched is looked at.
+const POLLED_EVERY: Duration = Duration::from_millis(50);
+
 /// A tree that is watched.
 struct Live {
     dir: TempDir,
@@ -32,7 +35,7 @@ struct Live {
 struct Watching(Arc<WatchFacts>);
 
 impl Vitals for Watching {
-    fn beats(&self, _within: Duration) -> bool {
+    fn beats(&self) -> bool {
         true
     }
     fn is_watching(&self) -> bool {
@@ -41,14 +44,20 @@ impl Vitals for Watching {
     fn watched(&self) -> u64 {
         self.0.watched.load(Ordering::Relaxed)
     }
-    fn unwatched(&self) -> u64 {
-        self.0.unwatched.load(Ordering::Relaxed)
+    fn cold(&self) -> u64 {
+        self.0.cold.load(Ordering::Relaxed)
+    }
+    fn budget(&self) -> u64 {
+        self.0.budget.load(Ordering::Relaxed)
+    }
+    fn has_unheard(&self) -> bool {
+        self.cold() > 0
     }
     fn overflows(&self) -> u64 {
         self.0.overflows.load(Ordering::Relaxed)
     }
-    fn limit(&self) -> String {
-        String::new()
+    fn shortage(&self) -> Option<String> {
+        self.0.shortage()
     }
 }
 
@@ -60,11 +69,20 @@ impl Live {
 
     /// The same, with the root somewhere else.
     fn with_root(root: &str) -> Self {
+        Self::with(root, None)
+    }
+
+    /// The same, with no more than so many watches.
+    fn with_budget(budget: u64) -> Self {
+        Self::with("root", Some(budget))
+    }
+
+    fn with(root: &str, budget: Option<u64>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
         fs::create_dir_all(base.join("state")).unwrap();
         let (announcer, inbox) = inbox();
-        let watcher = Watcher::start(announcer, &base.join("state")).unwrap();
+        let watcher = Watcher::start(announcer, &base.join("state"), budget).unwrap();
         let vitals = Arc::new(Watching(watcher.facts()));
         let file = base.join("state/registry.db");
         let setup = Setup {
@@ -73,6 +91,7 @@ impl Live {
             roots: vec![base.join(root)],
             kept: Kept::default(),
             policy: Policy::default(),
+            poll_interval: POLLED_EVERY,
             watches: Box::new(watcher),
             clock: Box::new(SystemClock::new()),
             telemetry: Telemetry { metrics: Arc::new(Metrics::new()) },
