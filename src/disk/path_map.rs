@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// A map from absolute paths without trailing slashes.
 #[derive(Debug)]
-pub struct PathMap<V>(BTreeMap<OsString, V>);
+pub struct PathMap<V>(BTreeMap<Box<OsStr>, V>);
 
 impl<V> Default for PathMap<V> {
     fn default() -> Self {
@@ -51,12 +51,12 @@ impl<V> PathMap<V> {
 
     /// Puts something at `path`.
     pub fn insert(&mut self, path: PathBuf, value: V) {
-        self.0.insert(path.into_os_string(), value);
+        self.0.insert(path.into_os_string().into_boxed_os_str(), value);
     }
 
     /// What is at `path`, put there if nothing was.
     pub fn entry_or(&mut self, path: PathBuf, make: impl FnOnce() -> V) -> &mut V {
-        self.0.entry(path.into_os_string()).or_insert_with(make)
+        self.0.entry(path.into_os_string().into_boxed_os_str()).or_insert_with(make)
     }
 
     /// Takes away what is at `path`.

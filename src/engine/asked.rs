@@ -11,7 +11,7 @@ use super::pass::Engine;
 use super::site::deepest;
 use super::{EngineError, Refusal};
 use crate::agent::{AgentId, Shown};
-use crate::decide::{Policy, ProblemKind, Reach};
+use crate::decide::{Policy, ProblemKind};
 use crate::registry::{AccessPair, Durability, Imported, Taken};
 use crate::scope::Scope;
 
@@ -85,7 +85,7 @@ impl Engine {
         let mut scope = Scope::project(path);
         scope.merge(Scope::project(record.project.clone()));
         let policy = Policy { missing_after: Duration::ZERO, ..self.policy().clone() };
-        let passed = self.reconcile_by(scope, Reach::Part, &policy, None);
+        let passed = self.reconcile_by(scope.into(), &policy, None);
         self.accepted_claims.clear();
         passed?;
         let home = self.memory.get(id).map(|record| record.project.clone());

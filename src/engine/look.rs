@@ -1,6 +1,6 @@
 //! Looking: disk and memory become a view that is closed over ids and homes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,13 +24,27 @@ pub enum Doubtful {
     AnotherId,
 }
 
+/// What is looked at.
+#[derive(Debug)]
+pub struct Places {
+    /// Where directories are looked at too.
+    pub scope: Scope,
+    /// Projects whose directories a survey has just looked at.
+    pub surveyed: Vec<PathBuf>,
+    /// How much of the world this counts for.
+    pub reach: Reach,
+}
+
+impl From<Scope> for Places {
+    fn from(scope: Scope) -> Self {
+        Self { scope, surveyed: Vec::new(), reach: Reach::Part }
+    }
+}
+
 impl Engine {
-    /// Looks at a scope, and at whatever that brings in. Where everything was surveyed, the trees are up to date.
-    pub(super) fn look(&mut self, mut scope: Scope, reach: Reach, now: &Moment) -> View {
-        let surveyed = match reach {
-            Reach::Everything => scope.take_projects(),
-            Reach::Part => BTreeSet::new(),
-        };
+    /// Looks at some places, and at whatever those bring in.
+    pub(super) fn look(&mut self, places: Places, now: &Moment) -> View {
+        let Places { mut scope, surveyed, reach } = places;
         let is_above = |directory: &Path| self.roots.iter().any(|root| root.starts_with(directory));
         if scope.directories().any(is_above) {
             // The directories above the roots may be others by now. Watched first, then looked at.

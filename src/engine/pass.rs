@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Reconfigure;
 use super::holds::{Holds, Undo};
-use super::look::Doubtful;
+use super::look::{Doubtful, Places};
 use super::memory::Memory;
 use super::result::ReconcileResult;
 use super::survey::Progress;
@@ -190,20 +190,19 @@ impl Engine {
             while self.step(&mut survey) == Progress::More {}
             return self.end_survey(survey);
         }
-        self.reconcile_by(scope.clone(), Reach::Part, &self.policy.clone(), None)
+        self.reconcile_by(scope.clone().into(), &self.policy.clone(), None)
     }
 
     /// One pass that goes by other times, and may be taken back: `undo` remembers everybody whom it changes. Such a pass is
     /// done whole or not at all.
     pub(super) fn reconcile_by(
         &mut self,
-        scope: Scope,
-        reach: Reach,
+        places: Places,
         policy: &Policy,
         undo: Option<&mut Undo>,
     ) -> Result<Pass, RegistryError> {
         let now = self.clock.now();
-        let view = self.look(scope, reach, &now);
+        let view = self.look(places, &now);
         let plan = decide(&view, &now, policy);
         let isolation = if undo.is_some() { Isolation::Whole } else { Isolation::Each };
         if let Some(undo) = undo {
@@ -249,7 +248,7 @@ impl Engine {
     #[must_use]
     pub fn plan(&mut self, scope: Scope) -> (View, Plan) {
         let now = self.clock.now();
-        let view = self.look(scope, Reach::Part, &now);
+        let view = self.look(scope.into(), &now);
         let plan = decide(&view, &now, &self.policy);
         (view, plan)
     }

@@ -16,7 +16,7 @@ use super::pass::Engine;
 use super::site::deepest;
 use super::{EngineError, Refusal};
 use crate::agent::{Agent, AgentId, Shown};
-use crate::decide::{Policy, Probe, Reach, RootFound};
+use crate::decide::{Policy, Probe, RootFound};
 use crate::disk::write::{Cleared, Finish, clear_temporary};
 use crate::disk::{probe, stat};
 use crate::registry::{Durability, Event, EventName, Operation, OperationKind, RegistryError};
@@ -124,7 +124,7 @@ impl Engine {
         let Some(hold) = self.holds.release(&project) else { return Err(Refusal::Over.into()) };
         let policy = Policy { missing_after: Duration::ZERO, ..self.policy().clone() };
         let mut undo = Undo::default();
-        let passed = self.reconcile_by(Scope::project(&project), Reach::Part, &policy, Some(&mut undo));
+        let passed = self.reconcile_by(Scope::project(&project).into(), &policy, Some(&mut undo));
         self.holds.hold_again(project.clone(), hold);
         if let Some(hold) = self.holds.get_mut(&project) {
             undo.rows.into_iter().for_each(|(id, before)| hold.undo.remember(&id, before));

@@ -4,10 +4,11 @@
 //! It goes in steps of a few milliseconds, so that a change which comes in meanwhile hardly waits. It decides nothing: it
 //! ends in a pass over what it found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::look::Places;
 use super::pass::{Engine, Pass};
 use super::site::deepest;
 use crate::agent::DirIdentity;
@@ -25,7 +26,7 @@ pub struct Survey {
     stage: Stage,
     /// The roots that are still to be surveyed, and how far each has come.
     trees: Vec<(Arc<Path>, Cursor)>,
-    places: BTreeSet<PathBuf>,
+    places: Vec<PathBuf>,
     reloaded: bool,
 }
 
@@ -80,7 +81,7 @@ impl Engine {
 
     fn survey(&mut self, reach: Reach, trees: Vec<(Arc<Path>, Cursor)>, reloaded: bool) -> Survey {
         self.surveys = self.surveys.wrapping_add(1);
-        Survey { number: self.surveys, reach, stage: Stage::Trees, trees, places: BTreeSet::new(), reloaded }
+        Survey { number: self.surveys, reach, stage: Stage::Trees, trees, places: Vec::new(), reloaded }
     }
 
     /// One step.
@@ -115,7 +116,8 @@ impl Engine {
             places.extend(self.memory.troubled().map(Path::to_path_buf));
             places.extend(self.open_questions().map(Path::to_path_buf));
         }
-        let mut pass = self.reconcile_by(Scope::these(places), reach, &self.policy().clone(), None)?;
+        let scope = Scope::nothing();
+        let mut pass = self.reconcile_by(Places { scope, surveyed: places, reach }, &self.policy().clone(), None)?;
         pass.reloaded = reloaded;
         if reach == Reach::Everything {
             self.after_sweep(reloaded)?;

@@ -39,12 +39,6 @@ impl Scope {
         Self { projects: BTreeSet::from([project.into()]), ..Self::default() }
     }
 
-    /// The manifests of these projects, however many: as a survey of what there is found them.
-    #[must_use]
-    pub fn these(projects: BTreeSet<PathBuf>) -> Self {
-        Self { projects, ..Self::default() }
-    }
-
     /// One directory and all that is below it.
     #[must_use]
     pub fn below(directory: impl Into<PathBuf>) -> Self {
@@ -64,11 +58,6 @@ impl Scope {
         if self.projects.len().saturating_add(self.below.len()) > MAX_PROJECTS {
             *self = Self::everything();
         }
-    }
-
-    /// Takes the single projects out.
-    pub fn take_projects(&mut self) -> BTreeSet<PathBuf> {
-        std::mem::take(&mut self.projects)
     }
 
     /// Whether there is nothing to look at.

@@ -1,6 +1,7 @@
 //! The watcher: which directories are watched by which instance, and which are cold.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -33,12 +34,13 @@ const WORTH_AN_INSTANCE: usize = 64;
 /// Watches directories, each by itself.
 pub struct Watcher {
     shards: Vec<Option<Shard>>,
-    watched: HashMap<PathBuf, usize>,
+    /// By their bytes, which hash faster than paths, and boxed: there may be as many as directories.
+    watched: HashMap<Box<OsStr>, usize>,
     /// Directories that should be watched and are not.
-    cold: HashSet<PathBuf>,
+    cold: HashSet<Box<OsStr>>,
     /// Directories that are gone, and the instance that may still have a watch for them: a directory that was moved away
     /// takes its watch along. They count for the instance's load until they are taken off.
-    gone: HashMap<PathBuf, usize>,
+    gone: HashMap<Box<OsStr>, usize>,
     parents: Parents,
     quiet: Quiet,
     budget: Budget,
@@ -108,7 +110,7 @@ impl Watcher {
     fn watch_in(&mut self, kind: Kind, directories: Vec<PathBuf>) {
         let mut batches: BTreeMap<usize, Vec<(PathBuf, bool)>> = BTreeMap::new();
         for path in directories {
-            let known = self.watched.get(&path).copied().or_else(|| self.gone.remove(&path));
+            let known = self.watched.get(path.as_os_str()).copied().or_else(|| self.gone.remove(path.as_os_str()));
             if let Some(shard) = known {
                 batches.entry(shard).or_default().push((path, true));
             } else if let Some(shard) = self.room(kind) {
@@ -122,11 +124,11 @@ impl Watcher {
             let added = shard.instance.watch(&batch);
             for ((path, _), added) in batch.into_iter().zip(added) {
                 if added == Added::Watched {
-                    self.cold.remove(&path);
-                    self.watched.insert(path, number);
+                    self.cold.remove(path.as_os_str());
+                    self.watched.insert(boxed(path), number);
                     continue;
                 }
-                self.watched.remove(&path);
+                self.watched.remove(path.as_os_str());
                 if let Some(shard) = self.shards.get_mut(number).and_then(Option::as_mut) {
                     shard.load = shard.load.saturating_sub(1);
                 }
@@ -134,7 +136,7 @@ impl Watcher {
                     self.budget.refused(self.used());
                 }
                 if added == Added::NotThere {
-                    self.cold.remove(&path);
+                    self.cold.remove(path.as_os_str());
                 } else {
                     self.make_cold(path);
                 }
@@ -143,7 +145,7 @@ impl Watcher {
     }
 
     fn make_cold(&mut self, path: PathBuf) {
-        self.is_unplanned |= self.cold.insert(path);
+        self.is_unplanned |= self.cold.insert(boxed(path));
     }
 
     /// An instance of this kind that has room, with one place in it taken; none if there is no watch left.
@@ -223,7 +225,7 @@ impl Watcher {
         drop(shard);
         self.gone.retain(|_, shard| *shard != number);
         let watched: Vec<PathBuf> =
-            self.watched.iter().filter(|(_, shard)| **shard == number).map(|(path, _)| path.clone()).collect();
+            self.watched.iter().filter(|(_, shard)| **shard == number).map(|(path, _)| PathBuf::from(path)).collect();
         self.watched.retain(|_, shard| *shard != number);
         if self.canary.1 == Some(number) {
             self.watch_canary();
@@ -238,18 +240,19 @@ impl Watcher {
         let roots = self.door.roots.read().unwrap_or_else(PoisonError::into_inner).clone();
         let others = self.used().saturating_sub((self.watched.len().saturating_add(self.gone.len())) as u64);
         let most = usize::try_from(self.budget.allowed().saturating_sub(others)).unwrap_or(usize::MAX);
-        let wanted: Vec<&Path> = self.watched.keys().chain(&self.cold).map(PathBuf::as_path).collect();
+        let wanted: Vec<&Path> = self.watched.keys().chain(&self.cold).map(Path::new).collect();
         let chosen = choose(&wanted, &roots, most);
-        let mut add: Vec<PathBuf> = self.cold.iter().filter(|path| chosen.contains(path.as_path())).cloned().collect();
-        let off = self.watched.iter().filter(|(path, _)| !chosen.contains(path.as_path()));
+        let mut add: Vec<PathBuf> =
+            self.cold.iter().filter(|path| chosen.contains(Path::new(path))).map(PathBuf::from).collect();
+        let off = self.watched.iter().filter(|(path, _)| !chosen.contains(Path::new(path)));
         let needed = self.watched.len().saturating_add(self.gone.len()).saturating_add(add.len()).saturating_sub(most);
-        let off: Vec<(PathBuf, usize)> = off.take(needed).map(|(path, shard)| (path.clone(), *shard)).collect();
+        let off: Vec<(PathBuf, usize)> = off.take(needed).map(|(path, shard)| (PathBuf::from(path), *shard)).collect();
         let mut anew = self.give_up(off);
         add.sort_unstable();
         let (dorks, directories): (Vec<PathBuf>, Vec<PathBuf>) = add.iter().cloned().partition(|path| is_dork(path));
         self.watch_in(Kind::Dork, dorks);
         self.watch_in(Kind::Directory, directories);
-        anew.extend(add.into_iter().filter(|path| self.watched.contains_key(path)));
+        anew.extend(add.into_iter().filter(|path| self.watched.contains_key(path.as_os_str())));
         anew
     }
 
@@ -257,8 +260,8 @@ impl Watcher {
     fn give_up(&mut self, off: Vec<(PathBuf, usize)>) -> Vec<PathBuf> {
         let mut batches: BTreeMap<usize, Vec<PathBuf>> = BTreeMap::new();
         for (path, shard) in off {
-            self.watched.remove(&path);
-            self.cold.insert(path.clone());
+            self.watched.remove(path.as_os_str());
+            self.cold.insert(boxed(path.clone()));
             batches.entry(shard).or_default().push(path);
         }
         let mut anew = Vec::new();
@@ -310,21 +313,21 @@ impl Watches for Watcher {
             return;
         }
         for path in directories {
-            if let Some(shard) = self.watched.remove(&path) {
-                self.gone.insert(path, shard);
+            if let Some(shard) = self.watched.remove(path.as_os_str()) {
+                self.gone.insert(boxed(path), shard);
                 self.is_unplanned = true;
             } else {
-                self.cold.remove(&path);
+                self.cold.remove(path.as_os_str());
             }
         }
         self.tell();
     }
 
     fn tidy(&mut self) -> Tidied {
-        let some: Vec<PathBuf> = self.gone.keys().take(TIDIED_AT_ONCE).cloned().collect();
+        let some: Vec<PathBuf> = self.gone.keys().take(TIDIED_AT_ONCE).map(PathBuf::from).collect();
         let mut batches: HashMap<usize, Vec<PathBuf>> = HashMap::new();
         for path in some {
-            if let Some(shard) = self.gone.remove(&path) {
+            if let Some(shard) = self.gone.remove(path.as_os_str()) {
                 batches.entry(shard).or_default().push(path);
             }
         }
@@ -363,17 +366,12 @@ impl Watches for Watcher {
         }
         self.budget.settle(!self.cold.is_empty() || self.parents.cold() > 0, now);
         self.tell();
-        anew
+        looked_at(anew.iter().map(PathBuf::as_path))
     }
 
     fn unheard(&self) -> Vec<PathBuf> {
-        let project = |dork: &PathBuf| dork.parent().map_or_else(|| dork.clone(), Path::to_path_buf);
-        let of = |path: &PathBuf| if is_dork(path) { project(path) } else { path.clone() };
-        let mut unheard: BTreeSet<PathBuf> = self.cold.iter().map(of).collect();
-        if !self.quiet.is_empty() {
-            unheard.extend(self.watched.keys().filter(|path| self.quiet.has(path)).map(of));
-        }
-        unheard.into_iter().collect()
+        let quiet = self.watched.keys().map(Path::new).filter(|path| self.quiet.has(path));
+        looked_at(self.cold.iter().map(Path::new).chain(quiet))
     }
 
     fn count(&self, roots: &[Arc<Path>]) -> Vec<Heard> {
@@ -388,15 +386,26 @@ impl Watches for Watcher {
                 *number = number.saturating_add(1);
             }
         };
-        for path in self.watched.keys() {
+        for path in self.watched.keys().map(Path::new) {
             add(path, |heard| &mut heard.watches);
             if self.quiet.has(path) {
                 add(path, |heard| &mut heard.quiet);
             }
         }
-        for path in &self.cold {
+        for path in self.cold.iter().map(Path::new) {
             add(path, |heard| &mut heard.cold);
         }
         counts
     }
+}
+
+fn boxed(path: PathBuf) -> Box<OsStr> {
+    path.into_os_string().into_boxed_os_str()
+}
+
+/// The directories of the scan that are looked at to see what became of some watched ones: what holds a manifest is looked
+/// at with its project.
+fn looked_at<'a>(watched: impl Iterator<Item = &'a Path>) -> Vec<PathBuf> {
+    let project = |path: &'a Path| if is_dork(path) { path.parent().unwrap_or(path) } else { path };
+    watched.map(project).collect::<BTreeSet<_>>().into_iter().map(Path::to_path_buf).collect()
 }

@@ -3,7 +3,7 @@
 //! What is unchanged costs one `statx` a directory and one a manifest. What a round finds are places that somebody has to
 //! look at; it decides nothing.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -25,8 +25,8 @@ const LISTED_FOR_NS: i64 = 86_400_000_000_000;
 #[derive(Debug)]
 pub struct Cursor {
     rest: Rest,
-    /// New directories, not watched and not listed yet.
-    fresh: BTreeSet<PathBuf>,
+    /// New directories, not watched and not listed yet: what is nearer to the root comes first.
+    fresh: VecDeque<PathBuf>,
 }
 
 /// What is still to be looked at.
@@ -70,13 +70,13 @@ impl Cursor {
     /// Over everything.
     #[must_use]
     pub fn everything() -> Self {
-        Self { rest: Rest::Behind(None), fresh: BTreeSet::new() }
+        Self { rest: Rest::Behind(None), fresh: VecDeque::new() }
     }
 
     /// Over these directories, and what is new in them.
     #[must_use]
     pub fn these(directories: Vec<PathBuf>) -> Self {
-        Self { rest: Rest::These(directories), fresh: BTreeSet::new() }
+        Self { rest: Rest::These(directories), fresh: VecDeque::new() }
     }
 }
 
@@ -85,13 +85,16 @@ impl Tree {
     pub fn round(&mut self, cursor: &mut Cursor, as_recorded: &AsRecorded, walk: &mut Walk) -> Round {
         let mut round = Round::default();
         if matches!(cursor.rest, Rest::Nothing) {
-            let some: BTreeSet<PathBuf> = (0..ROUND).map_while(|_| cursor.fresh.pop_first()).collect();
+            // A pass in between may have come by some of them.
+            let some: Vec<PathBuf> = (0..ROUND).map_while(|_| cursor.fresh.pop_front()).collect();
+            let some: Vec<PathBuf> =
+                some.into_iter().filter(|path| !self.dirs.contains(path) || self.unlisted.contains_key(path)).collect();
             let fresh = self.enter(&some, walk);
             cursor.fresh.extend(fresh);
             self.judge(&some, as_recorded, &mut round);
         } else {
             let again = self.look_again(cursor, as_recorded, &mut round);
-            let fresh = self.list_all(&again.iter().cloned().collect::<Vec<_>>(), walk);
+            let fresh = self.list_all(&again, walk);
             cursor.fresh.extend(fresh);
             self.judge(&again, as_recorded, &mut round);
         }
@@ -100,7 +103,7 @@ impl Tree {
     }
 
     /// Looks at the next known directories. Returns those to list again.
-    fn look_again(&mut self, cursor: &mut Cursor, as_recorded: &AsRecorded, round: &mut Round) -> BTreeSet<PathBuf> {
+    fn look_again(&mut self, cursor: &mut Cursor, as_recorded: &AsRecorded, round: &mut Round) -> Vec<PathBuf> {
         let (known, rest) = self.next_known(&mut cursor.rest);
         let now_ns = clock::wall_ns();
         let looks = in_parallel(&known, |(path, dir)| look(path, dir, now_ns, as_recorded));
@@ -108,15 +111,15 @@ impl Tree {
         let noticed: Vec<(PathBuf, Noticed)> = noticed.collect();
         let is_everything = matches!(cursor.rest, Rest::Behind(_));
         cursor.rest = rest;
-        let (mut again, mut others) = (BTreeSet::new(), BTreeSet::new());
+        let (mut again, mut others) = (Vec::new(), Vec::new());
         for (path, noticed) in noticed {
             match noticed {
                 Noticed::Unsure => round.places.push(path),
-                Noticed::Changed => drop(again.insert(path)),
+                Noticed::Changed => again.push(path),
                 Noticed::Another => {
                     self.drop_below(&path);
                     round.dropped.push(path.clone());
-                    others.insert(path);
+                    others.push(path);
                 }
                 Noticed::Failed(Errno::NOENT | Errno::NOTDIR) => {
                     self.drop_below(&path);
@@ -133,7 +136,7 @@ impl Tree {
         if is_everything && matches!(cursor.rest, Rest::Nothing) {
             cursor.fresh.extend(self.unlisted.keys().cloned());
             if !self.dirs.contains(&self.root) {
-                cursor.fresh.insert(self.root.to_path_buf());
+                cursor.fresh.push_back(self.root.to_path_buf());
             }
         }
         again
@@ -159,7 +162,7 @@ impl Tree {
     }
 
     /// Notes which of some directories that were just listed are projects that are not certainly as recorded.
-    fn judge(&self, listed: &BTreeSet<PathBuf>, as_recorded: &AsRecorded, round: &mut Round) {
+    fn judge(&self, listed: &[PathBuf], as_recorded: &AsRecorded, round: &mut Round) {
         let projects: Vec<(&PathBuf, &Dir)> = listed
             .iter()
             .filter_map(|path| Some((path, self.dirs.get(path).filter(|dir| dir.dork != Dork::No)?)))
