@@ -529,13 +529,14 @@ impl Runner {
     fn next_deadline(&self) -> Option<Instant> {
         let now = monotonic();
         let sweep = self.sweeps.as_ref().map(Sweeps::due);
-        let (poll, doubt) = (self.polls.due(), self.doubts.due());
+        let (poll, doubt, settled) = (self.polls.due(), self.doubts.due(), self.inbox.next());
         let look = self.engine.next_look().map(|wait| now + wait);
         let hold = self.engine.next_run_out().map(|wait| now + wait);
         let retry = self.retry.as_ref().map(|retry| retry.due);
         let waiter = self.waiters.iter().map(|waiter| waiter.deadline).min();
         let relay = self.next_to_stop_waiting();
-        let deadlines = [sweep, poll, doubt, look, hold, relay, retry, waiter, self.tidying, self.suspects.next()];
+        let deadlines =
+            [sweep, poll, doubt, settled, look, hold, relay, retry, waiter, self.tidying, self.suspects.next()];
         deadlines.into_iter().flatten().min()
     }
 }

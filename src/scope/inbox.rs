@@ -9,8 +9,16 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::Scope;
+use super::settle::Settle;
+use super::{Place, Scope};
 use crate::clock::monotonic;
+
+/// What is shared between the two halves. Its lock is only ever held for a handful of moves.
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Waiting,
+    settle: Settle,
+}
 
 /// What waits, and since when.
 #[derive(Debug, Default)]
@@ -25,39 +33,47 @@ pub struct Waiting {
     pub remounted: BTreeSet<PathBuf>,
 }
 
+impl Waiting {
+    fn announce(&mut self, scope: Scope, now: Instant) {
+        self.scope.merge(scope);
+        self.since.get_or_insert(now);
+    }
+}
+
 /// The sending half: for whoever learns that something may have changed.
 #[derive(Debug, Clone)]
 pub struct Announcer {
-    waiting: Arc<Mutex<Waiting>>,
+    shared: Arc<Mutex<Shared>>,
     bell: Sender<()>,
 }
 
 /// The receiving half: the engine's.
 #[derive(Debug)]
 pub struct Inbox {
-    waiting: Arc<Mutex<Waiting>>,
+    shared: Arc<Mutex<Shared>>,
     bell: Receiver<()>,
 }
 
 /// A new inbox and its sending half.
 #[must_use]
 pub fn inbox() -> (Announcer, Inbox) {
-    let waiting = Arc::new(Mutex::new(Waiting::default()));
+    let shared = Arc::new(Mutex::new(Shared::default()));
     // One stroke is enough: it means that something waits, not how much.
     let (sender, receiver) = bounded(1);
-    (Announcer { waiting: waiting.clone(), bell: sender }, Inbox { waiting, bell: receiver })
+    (Announcer { shared: shared.clone(), bell: sender }, Inbox { shared, bell: receiver })
 }
 
 impl Announcer {
-    /// Says that `scope` should be looked at.
-    pub fn announce(&self, scope: Scope) {
-        if scope.is_nothing() {
+    /// Says that something about a place was heard. What is heard of it again within moments is one with that.
+    pub fn hear(&self, place: Place) {
+        let now = monotonic();
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if !shared.settle.admit(&place, now) {
             return;
         }
-        self.put(|waiting| {
-            waiting.scope.merge(scope);
-            waiting.since.get_or_insert_with(monotonic);
-        });
+        shared.waiting.announce(place.into(), now);
+        drop(shared);
+        self.ring();
     }
 
     /// Says that anything may have changed unannounced.
@@ -73,7 +89,11 @@ impl Announcer {
     }
 
     fn put(&self, change: impl FnOnce(&mut Waiting)) {
-        change(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner).waiting);
+        self.ring();
+    }
+
+    fn ring(&self) {
         // Full means that the bell rings already.
         let _ = self.bell.try_send(());
     }
@@ -86,9 +106,20 @@ impl Inbox {
         &self.bell
     }
 
-    /// Everything that was announced since the last time.
+    /// Everything that was announced since the last time, and what has settled since.
     #[must_use]
     pub fn take(&self) -> Waiting {
-        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        let now = monotonic();
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for place in shared.settle.due(now) {
+            shared.waiting.announce(place.into(), now);
+        }
+        std::mem::take(&mut shared.waiting)
+    }
+
+    /// When there may be something to [`take`](Self::take) although the bell does not ring: something settles until then.
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).settle.next()
     }
 }

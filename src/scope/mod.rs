@@ -1,9 +1,13 @@
 //! How much of the world one pass looks at, and how two scopes merge.
 
 pub mod inbox;
+mod place;
+pub mod settle;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+pub use place::Place;
 
 /// How much of the world one pass looks at. Events, the sweep, the API and the command line all end in one of these.
 ///

@@ -1,20 +1,21 @@
 //! The kernel's notifications, through notify: the only file that names it.
 //!
-//! notify's thread runs `Door::admit` for every event; it never blocks. A blocking send there would deadlock against the
-//! thread that is adding a watch, which waits for notify's.
+//! notify's thread runs `Door::admit` for every event; it never waits for the engine. A send that blocks there would
+//! deadlock against the thread that is adding a watch, which waits for notify's.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crossbeam_channel::{Sender, TrySendError};
 use notify::event::{CreateKind, Event, EventKind, EventKindMask, ModifyKind, RemoveKind, RenameMode};
 use notify::{
     Config, ErrorKind, INotifyWatcher, PathOp, RecursiveMode, UpdatePathsError, WatchPathConfig, Watcher as _,
 };
 
 use super::facts::WatchFacts;
-use super::hint::{Hint, in_directory, in_dork};
+use super::hint::{in_directory, in_dork};
+use crate::scope::Place;
+use crate::scope::inbox::Announcer;
 
 /// What kind of directory an instance watches: that decides what it listens for and what it lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,11 +32,9 @@ pub enum Kind {
 /// What the handlers share.
 #[derive(Debug, Clone)]
 pub struct Door {
-    /// Where hints go. Bounded: when it is full, `lost` is set instead.
-    pub hints: Sender<Hint>,
-    /// Set when notifications were lost, for whatever reason: means "look everywhere".
-    pub lost: Arc<AtomicBool>,
-    /// The same for this instance alone: what it watches is watched anew then.
+    /// Who is told where to look.
+    pub announcer: Announcer,
+    /// Set when notifications of this instance were lost, for whatever reason: what it watches is watched anew then.
     pub is_deaf: Arc<AtomicBool>,
     /// The configured roots: kept whatever their names.
     pub roots: Arc<RwLock<Vec<Arc<Path>>>>,
@@ -48,32 +47,28 @@ pub struct Door {
 impl Door {
     /// Runs on notify's thread.
     fn admit(&self, kind: Kind, event: notify::Result<Event>) {
-        let hint = match event {
-            Ok(event) if !event.need_rescan() => event.paths.first().and_then(|path| self.hint(kind, event.kind, path)),
-            Ok(_) | Err(_) => {
-                self.lose();
-                Some(Hint::Nowhere)
+        match event {
+            Ok(event) if !event.need_rescan() => {
+                if let Some(place) = event.paths.first().and_then(|path| self.place(kind, event.kind, path)) {
+                    self.announcer.hear(place);
+                }
             }
-        };
-        let Some(hint) = hint else { return };
-        if let Err(TrySendError::Full(_)) = self.hints.try_send(hint) {
-            self.lose();
+            Ok(_) | Err(_) => {
+                self.is_deaf.store(true, Ordering::Release);
+                self.facts.overflows.fetch_add(1, Ordering::Relaxed);
+                self.announcer.doubt();
+            }
         }
     }
 
-    fn lose(&self) {
-        self.is_deaf.store(true, Ordering::Release);
-        self.lost.store(true, Ordering::Release);
-    }
-
-    fn hint(&self, watched: Kind, event: EventKind, path: &Path) -> Option<Hint> {
+    fn place(&self, watched: Kind, event: EventKind, path: &Path) -> Option<Place> {
         if path == &*self.canary {
             self.facts.heard_canary.store(true, Ordering::Release);
             return None;
         }
         match watched {
             Kind::Dork => in_dork(path),
-            Kind::Parent => self.is_above_a_root(path).then(|| Hint::Below(path.to_owned())),
+            Kind::Parent => self.is_above_a_root(path).then(|| Place::Below(path.to_owned())),
             Kind::Directory => {
                 let concerns_a_file =
                     matches!(event, EventKind::Create(CreateKind::File) | EventKind::Remove(RemoveKind::File))
@@ -225,18 +220,19 @@ impl Drop for Instance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scope::Scope;
+    use crate::scope::inbox::{Inbox, inbox};
 
-    fn door(room: usize) -> (Door, crossbeam_channel::Receiver<Hint>) {
-        let (hints, receiver) = crossbeam_channel::bounded(room);
+    fn door() -> (Door, Inbox) {
+        let (announcer, inbox) = inbox();
         let door = Door {
-            hints,
-            lost: Arc::default(),
+            announcer,
             is_deaf: Arc::default(),
             roots: Arc::new(RwLock::new(vec![Arc::from(Path::new("/r"))])),
             facts: Arc::default(),
             canary: Arc::from(Path::new("/state/canary")),
         };
-        (door, receiver)
+        (door, inbox)
     }
 
     fn made(path: &str) -> Event {
@@ -244,46 +240,37 @@ mod tests {
     }
 
     #[test]
-    fn a_full_channel_means_look_everywhere_and_blocks_nobody() {
-        let (door, hints) = door(1);
-        door.admit(Kind::Directory, Ok(made("/r/a")));
-        assert!(!door.lost.load(Ordering::Acquire));
-        door.admit(Kind::Directory, Ok(made("/r/b")));
-        assert!(door.lost.load(Ordering::Acquire));
-        assert_eq!(hints.try_iter().collect::<Vec<_>>(), [Hint::Below("/r/a".into())]);
-    }
-
-    #[test]
-    fn an_error_and_a_kernel_queue_that_ran_over_mean_look_everywhere() {
+    fn an_error_and_a_kernel_queue_that_ran_over_mean_look_everywhere_and_watch_anew() {
         for event in [
             Err(notify::Error::generic("broken")),
             Ok(Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan)),
         ] {
-            let (door, hints) = door(1);
+            let (door, inbox) = door();
             door.admit(Kind::Dork, event);
-            assert_eq!(hints.try_recv(), Ok(Hint::Nowhere));
-            assert!(door.lost.load(Ordering::Acquire));
+            assert!(inbox.bell().try_recv().is_ok() && inbox.take().doubt);
+            assert!(door.is_deaf.load(Ordering::Acquire));
+            assert_eq!(door.facts.overflows.load(Ordering::Relaxed), 1);
         }
     }
 
     #[test]
     fn files_that_are_no_manifest_wake_nobody() {
-        let (door, hints) = door(8);
+        let (door, inbox) = door();
         let file = |kind, path: &str| Ok(Event::new(kind).add_path(path.into()));
         door.admit(Kind::Directory, file(EventKind::Create(CreateKind::File), "/r/p/main.rs"));
         door.admit(Kind::Directory, file(EventKind::Remove(RemoveKind::File), "/r/p/main.rs"));
         door.admit(Kind::Dork, file(EventKind::Create(CreateKind::File), "/r/p/.dork/notes.md"));
         door.admit(Kind::Directory, Ok(made("/r/p/node_modules")));
         door.admit(Kind::Parent, Ok(made("/other")));
-        assert!(hints.is_empty());
+        assert!(inbox.take().scope.is_nothing() && inbox.bell().is_empty());
         door.admit(Kind::Parent, Ok(made("/r")));
-        assert_eq!(hints.try_recv(), Ok(Hint::Below("/r".into())));
+        assert_eq!(inbox.take().scope, Scope::below("/r"));
     }
 
     #[test]
     fn the_canary_is_heard_and_goes_no_further() {
-        let (door, hints) = door(1);
+        let (door, inbox) = door();
         door.admit(Kind::Dork, Ok(made("/state/canary")));
-        assert!(door.facts.heard_canary.load(Ordering::Acquire) && hints.is_empty());
+        assert!(door.facts.heard_canary.load(Ordering::Acquire) && inbox.bell().is_empty());
     }
 }

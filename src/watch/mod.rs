@@ -9,7 +9,6 @@ pub mod hint;
 mod parents;
 pub mod plan;
 mod quiet;
-pub mod settle;
 mod vigil;
 pub mod watcher;
 

@@ -6,15 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crossbeam_channel::bounded;
-
 use super::backend::{Added, Door, Instance, Kind};
 use super::budget::Budget;
 use super::facts::WatchFacts;
 use super::parents::Parents;
 use super::plan::{choose, is_dork};
 use super::quiet::Quiet;
-use super::settle::{MAX_HINTS, settle};
 use super::vigil;
 use crate::clock::monotonic;
 use crate::disk::{Heard, Target, Tidied, Watches};
@@ -67,10 +64,8 @@ impl Watcher {
     pub fn start(announcer: Announcer, state_dir: &Path, budget: Option<u64>) -> Result<Self, String> {
         let facts = Arc::new(WatchFacts::default());
         let canary = vigil::canary(state_dir)?;
-        let (hints, receiver) = bounded(MAX_HINTS);
         let door = Door {
-            hints,
-            lost: Arc::new(AtomicBool::new(false)),
+            announcer: announcer.clone(),
             is_deaf: Arc::new(AtomicBool::new(false)),
             roots: Arc::new(RwLock::new(Vec::new())),
             facts: facts.clone(),
@@ -90,13 +85,11 @@ impl Watcher {
             facts: facts.clone(),
         };
         watcher.watch_canary();
-        let (lost, counted, settled) = (watcher.door.lost.clone(), facts.clone(), announcer.clone());
         let roots = watcher.door.roots.clone();
-        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| error.to_string())
-        };
-        spawn("settle", Box::new(move || settle(&receiver, &lost, &counted, &settled)))?;
-        spawn("vigil", Box::new(move || vigil::keep(&canary, &roots, &facts, &announcer)))?;
+        std::thread::Builder::new()
+            .name("vigil".to_owned())
+            .spawn(move || vigil::keep(&canary, &roots, &facts, &announcer))
+            .map_err(|error| error.to_string())?;
         Ok(watcher)
     }
 
