@@ -163,9 +163,9 @@ fn sweep(daemon: &Daemon, synced: usize) -> anyhow::Result<Took> {
     let result: Value = serde_json::from_str(&daemon.ask("POST", "/api/mesh/reconcile")?)?;
     let asked = begun.elapsed();
     let spent = daemon.metric("meshd_sweep_duration_seconds_sum")? - before;
-    let counters = result.as_object().into_iter().flatten();
+    let mut counters = result.as_object().into_iter().flatten();
     let is_right = |(name, count): (&String, &Value)| *count == if name == "synced" { synced } else { 0 };
-    ensure!(counters.map(is_right).all(|right| right), "not a sweep that syncs {synced}: {result}");
+    ensure!(counters.all(is_right), "not a sweep that syncs {synced}: {result}");
     Ok(Took { own: Duration::try_from_secs_f64(spent).unwrap_or_default(), asked })
 }
 
