@@ -1,166 +1,177 @@
-//! The idle sweep and the start, each beside the floor of the same run.
+//! A sweep that finds nothing new, one that the kernel has forgotten things for, and one that finds 1 % changed; each
+//! beside the floor of the same run.
 //!
-//! `cargo bench --bench sweep -- [--agents 1000] [--rounds 20] [--starts 5]`. The sweep's floor is a `statx` of every
-//! directory and every manifest that meshd knows, on one thread. The cold start's is a walk by two threads that watches
-//! each directory before it lists it, reads the manifests and inserts the rows in one transaction. That of a start with a
-//! full registry reads the rows, and watches and `statx`es what is known, without listing anything.
+//! `cargo bench --bench sweep -- [--agents 1000] [--rounds 20] [--changed 5]`. The floor is a `statx` of every directory
+//! and every manifest that meshd knows, on one thread; for what changed it also reads those manifests and commits their
+//! rows in one transaction. The kernel is told to forget through `drop_caches`, which only root may; it keeps inodes and
+//! names, and drops the blocks that a listing reads.
 
 #![allow(clippy::print_stdout, reason = "the numbers are the answer")]
 
 mod rig;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::ensure;
 use meshd::clock::monotonic;
-use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
-use rig::bare::{Rows, Synchronous, Walked, Watch};
-use rig::{Daemon, Scratch, Times, option};
+use rig::bare::rows::{Rows, Synchronous};
+use rig::bare::walk::{Changed, Walked};
+use rig::daemon::Daemon;
+use rig::observer::Observer;
+use rig::times::{Times, duration, duration_head};
+use rig::tree::{Way, projects};
+use rig::{Scratch, option};
+
+/// A manifest that is younger than this when it is read may change within one tick of the clock and is read again.
+const RACY: Duration = Duration::from_millis(2500);
 
 fn main() -> anyhow::Result<()> {
-    let (agents, rounds, starts) = (option("--agents", 1000)?, option("--rounds", 20)?, option("--starts", 5)?);
+    let (agents, rounds) = (option("--agents", 1000)?, option("--rounds", 20)?);
     let scratch = Scratch::new()?;
     let tree = scratch.tree("tree", agents)?;
     let walked = Walked::walk(std::slice::from_ref(&tree), |_| Ok(()))?;
-    println!(
-        "{agents} agents, {} directories; milliseconds, p50 of {rounds} sweeps and {starts} starts",
-        walked.directories.len()
-    );
-    println!("{:34}{:>9}{:>9}{:>8}  must be", "", "floor", "meshd", "ratio");
-    sweeps(&scratch, &tree, &walked, rounds)?;
-    start(&scratch, &tree, &walked, starts, Registry::Empty)?;
-    start(&scratch, &tree, &walked, starts, Registry::Full)
+    println!("{agents} agents, {} directories; {rounds} idle sweeps of each kind", walked.directories.len());
+    duration_head();
+    let (daemon, _) = Daemon::start(&scratch, "sweep", &tree, &["--sweep-interval", "1h"])?;
+    thread::sleep(RACY);
+    idle(&daemon, &walked, rounds, Cache::Warm)?;
+    idle(&daemon, &walked, rounds, Cache::Dropped)?;
+    drop(daemon);
+    changed(&scratch, &tree, &walked, option("--changed", 5)?)
 }
 
-fn sweeps(scratch: &Scratch, tree: &Path, walked: &Walked, rounds: usize) -> anyhow::Result<()> {
-    // A manifest that is younger than this when it is read may change within one tick of the clock and is read again.
-    const RACY: Duration = Duration::from_secs(2);
-    let (daemon, _) = Daemon::start(scratch, "sweep", tree, &["--sweep-interval", "1h"])?;
-    thread::sleep(RACY + Duration::from_millis(500));
+/// What the kernel still has of the directories.
+#[derive(Clone, Copy)]
+enum Cache {
+    Warm,
+    Dropped,
+}
+
+impl Cache {
+    /// Brings it about; `false` where that is not permitted.
+    fn prepare(self) -> bool {
+        match self {
+            Self::Warm => true,
+            Self::Dropped => {
+                rustix::fs::sync();
+                fs::write("/proc/sys/vm/drop_caches", "1").is_ok()
+            }
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Warm => "idle",
+            Self::Dropped => "idle, caches dropped",
+        }
+    }
+}
+
+fn idle(daemon: &Daemon, walked: &Walked, rounds: usize, cache: Cache) -> anyhow::Result<()> {
     for _ in 0..3 {
         walked.look();
-        daemon.ask("POST", "/api/mesh/reconcile")?;
+        sweep(daemon, 0)?;
     }
-    let registry = Connection::open_with_flags(daemon.registry(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let version = || registry.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0));
-    let (before, written) = (version()?, daemon_wrote(&daemon));
-    let (mut floor, mut asked, mut own) = (Times::default(), Times::default(), Times::default());
+    let registry = Observer::open(&daemon.registry())?;
+    let (before, written) = (registry.version()?, size(daemon));
+    let (mut floor, mut listing, mut own, mut asked) =
+        (Times::default(), Times::default(), Times::default(), Times::default());
     for _ in 0..rounds {
+        if !cache.prepare() {
+            println!("{:36}not permitted here", cache.name());
+            return Ok(());
+        }
         let begun = monotonic();
         let there = walked.look();
         floor.push(begun.elapsed());
         ensure!(there == walked.directories.len() + walked.manifests.len(), "the tree changed");
 
-        let spent = daemon.metric("meshd_sweep_duration_seconds_sum")?;
-        let begun = monotonic();
-        let result: Value = serde_json::from_str(&daemon.ask("POST", "/api/mesh/reconcile")?)?;
-        asked.push(begun.elapsed());
-        let spent = daemon.metric("meshd_sweep_duration_seconds_sum")? - spent;
-        own.push(Duration::try_from_secs_f64(spent).unwrap_or_default());
-        let idle = result.as_object().is_some_and(|counters| counters.values().all(|count| count == 0));
-        ensure!(idle, "not an idle sweep: {result}");
+        cache.prepare();
+        let took = sweep(daemon, 0)?;
+        own.push(took.own);
+        asked.push(took.asked);
+
+        if let Some(top) = walked.top().filter(|_| matches!(cache, Cache::Dropped)) {
+            cache.prepare();
+            let begun = monotonic();
+            Walked::walk(&[top.to_owned()], |_| Ok(()))?;
+            listing.push(begun.elapsed());
+        }
     }
-    row("idle sweep, as the daemon says", &floor, &own, "1.5");
-    row("idle sweep, asked for by socket", &floor, &asked, "1.5");
-    let pages = if version()? == before { "none" } else { "some" };
-    println!("{:34}commits: {pages}; bytes: {}", "  written in these sweeps", daemon_wrote(&daemon) - written);
+    duration(&format!("{}: as the daemon says", cache.name()), &floor, &own, "≤ 1.5 floors");
+    duration(&format!("{}: asked for", cache.name()), &floor, &asked, "≤ 1.5 floors");
+    if matches!(cache, Cache::Dropped) {
+        println!("{:36}{:10.2}", "  by listing it would be", listing.percentile(50));
+    }
+    let commits = if registry.version()? == before { "none" } else { "some" };
+    println!(
+        "{:36}commits: {commits}; bytes: {}; must be none, 0",
+        "  written in these sweeps",
+        size(daemon) - written
+    );
     Ok(())
+}
+
+fn changed(scratch: &Scratch, tree: &Path, walked: &Walked, rounds: usize) -> anyhow::Result<()> {
+    let (daemon, _) = Daemon::start(scratch, "changed", tree, &["--sweep-interval", "1h", "--no-watch"])?;
+    let rows = Rows::open(&scratch.join("floor.db"), Synchronous::Normal)?;
+    let mut bare = Changed::default();
+    let mut projects = projects(tree)?;
+    let part = (projects.len() / 100).max(1);
+    let (mut floor, mut own, mut asked) = (Times::default(), Times::default(), Times::default());
+    // The first round is not counted: the floor reads everything in it.
+    for round in 0..=rounds {
+        thread::sleep(RACY);
+        sweep(&daemon, 0)?;
+        bare.sweep(walked, &rows)?;
+        for project in projects.iter_mut().skip(round).step_by(100).take(part) {
+            project.mark(&format!("round {round}"), Way::Rename)?;
+        }
+        let begun = monotonic();
+        let found = bare.sweep(walked, &rows)?;
+        let bare = begun.elapsed();
+        ensure!(found == part, "the floor found {found} of {part}");
+        let took = sweep(&daemon, part)?;
+        if round > 0 {
+            floor.push(bare);
+            own.push(took.own);
+            asked.push(took.asked);
+        }
+    }
+    duration("1 % changed: as the daemon says", &floor, &own, "≤ 1.5 floors");
+    duration("1 % changed: asked for", &floor, &asked, "≤ 1.5 floors");
+    Ok(())
+}
+
+/// How long a sweep took.
+struct Took {
+    /// By the daemon's own measure.
+    own: Duration,
+    /// From the question to the answer.
+    asked: Duration,
+}
+
+/// Asks for a sweep, which must sync so many and do nothing else.
+fn sweep(daemon: &Daemon, synced: usize) -> anyhow::Result<Took> {
+    let before = daemon.metric("meshd_sweep_duration_seconds_sum")?;
+    let begun = monotonic();
+    let result: Value = serde_json::from_str(&daemon.ask("POST", "/api/mesh/reconcile")?)?;
+    let asked = begun.elapsed();
+    let spent = daemon.metric("meshd_sweep_duration_seconds_sum")? - before;
+    let mut counters = result.as_object().into_iter().flatten();
+    let is_right = |(name, count): (&String, &Value)| *count == if name == "synced" { synced } else { 0 };
+    ensure!(counters.all(is_right), "not a sweep that syncs {synced}: {result}");
+    Ok(Took { own: Duration::try_from_secs_f64(spent).unwrap_or_default(), asked })
 }
 
 /// Bytes in the registry's two files that grow.
-fn daemon_wrote(daemon: &Daemon) -> u64 {
+fn size(daemon: &Daemon) -> u64 {
     let registry = daemon.registry();
     let log = registry.with_file_name("registry.db-wal");
     [registry, log].iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum()
-}
-
-/// With what a start begins.
-#[derive(Clone, Copy)]
-enum Registry {
-    Empty,
-    Full,
-}
-
-fn start(scratch: &Scratch, tree: &Path, known: &Walked, starts: usize, registry: Registry) -> anyhow::Result<()> {
-    let (mut floor, mut meshd) = (Times::default(), Times::default());
-    let name = match registry {
-        Registry::Empty => "cold",
-        Registry::Full => "full",
-    };
-    let rows = scratch.join("start.db");
-    // The first of each is not counted: it fills the registry for a full start, and the kernel's caches for both.
-    for number in 0..=starts {
-        if matches!(registry, Registry::Empty) {
-            for suffix in ["", "-wal", "-shm"] {
-                // Not there the first time.
-                let _ = fs::remove_file(scratch.join(&format!("start.db{suffix}")));
-            }
-            let _ = fs::remove_dir_all(scratch.join(name));
-        }
-        let begun = monotonic();
-        let watch = bare_start(tree, known, &rows, registry)?;
-        let bare = begun.elapsed();
-        // Watches are given back before the daemon needs its own.
-        drop(watch);
-        let (daemon, ready) = Daemon::start(scratch, name, tree, &["--sweep-interval", "1h"])?;
-        drop(daemon);
-        if number > 0 {
-            floor.push(bare);
-            meshd.push(ready);
-        }
-    }
-    match registry {
-        Registry::Empty => row("cold start to ready", &floor, &meshd, "2.0"),
-        Registry::Full => row("start with a full registry", &floor, &meshd, "2.0"),
-    }
-    Ok(())
-}
-
-fn bare_start(tree: &Path, known: &Walked, registry: &Path, state: Registry) -> anyhow::Result<Watch> {
-    let mut rows = Rows::open(registry, Synchronous::Normal)?;
-    let watch = Watch::new()?;
-    match state {
-        Registry::Empty => rows.insert(found(tree, &watch)?.into_iter())?,
-        Registry::Full => {
-            rows.read()?;
-            for directory in &known.directories {
-                watch.add(directory)?;
-            }
-            known.look();
-        }
-    }
-    Ok(watch)
-}
-
-/// The rows of a tree that is walked, watched and read by two threads, each with one half of its top.
-fn found(tree: &Path, watch: &Watch) -> anyhow::Result<Vec<(String, PathBuf, Vec<u8>)>> {
-    watch.add(tree)?;
-    let mut halves = [Vec::new(), Vec::new()];
-    for (number, entry) in fs::read_dir(tree)?.enumerate() {
-        if let Some(half) = halves.get_mut(number % 2) {
-            half.push(entry?.path());
-        }
-    }
-    let walk = |half: &[PathBuf]| -> anyhow::Result<Vec<_>> {
-        let walked = Walked::walk(half, |directory| watch.add(directory).map(drop))?;
-        let read = |file: PathBuf| Ok((file.display().to_string(), file.clone(), fs::read(file)?));
-        walked.manifests.into_iter().map(read).collect()
-    };
-    let [one, other] = &halves;
-    thread::scope(|scope| {
-        let second = scope.spawn(|| walk(other));
-        let mut rows = walk(one)?;
-        rows.extend(second.join().map_err(|_| anyhow::anyhow!("a panic in the floor"))??);
-        Ok(rows)
-    })
-}
-
-fn row(what: &str, floor: &Times, meshd: &Times, most: &str) {
-    let (floor, meshd) = (floor.percentile(50), meshd.percentile(50));
-    println!("{what:34}{floor:9.2}{meshd:9.2}{:8.2}  ≤ {most}", meshd / floor);
 }
