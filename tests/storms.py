@@ -81,7 +81,7 @@ def trees(args, home):
                 made.update(json.load(file))
         told(f"{args.trees} trees by two processes, to the last row", took)
         told("of that, making them", max(made.values()) - start)
-        print(f"    from a manifest to its row: {spread(seen[agent_id] - made[agent_id] for agent_id in made)}")
+        print(f"    from the first directory of one to its row: {spread(seen[agent_id] - made[agent_id] for agent_id in made)}")
         expect_nothing(meshd.differences())
         meshd.nothing_to_do()
         if missed := meshd.metric("meshd_missed_events_total"):
@@ -92,12 +92,12 @@ def trees(args, home):
 
 
 def make_trees(tree, first, last, made):
-    """A process of its own: makes trees, and says when each manifest was written, by the clock that all processes share."""
+    """A process of its own: makes trees, and says when it began each, by the clock that all processes share."""
     at = {}
     for number in range(first, last):
         manifest = new_manifest(number)
-        write(os.path.join(tree, f"t{number:05d}", "a", "p"), manifest)
         at[manifest["id"]] = time.monotonic()
+        write(os.path.join(tree, f"t{number:05d}", "a", "p"), manifest)
     with open(made, "w", encoding="utf-8") as file:
         json.dump(at, file)
 
@@ -209,13 +209,18 @@ def removal(args, home):
 
 
 def edits_of(projects, commits):
-    """Edits one project after the other, and yields the seconds from each save to its row."""
+    """Edits one project after the other, and yields the seconds from the begin of each save to its row.
+
+    Not from its end: the daemon is woken within the save, and may be done before this process goes on.
+    """
     for number in itertools.count():
         project = projects[number % len(projects)]
         manifest = {**load(project), "name": f"edit-{number}"}
+        start = time.monotonic()
         save(project, manifest)
-        yield until(f"edit {number}", lambda manifest=manifest: commits.name_of(manifest["id"]) == manifest["name"],
-                    again=READ_AGAIN)[1]
+        until(f"edit {number}", lambda manifest=manifest: commits.name_of(manifest["id"]) == manifest["name"],
+              again=READ_AGAIN)
+        yield time.monotonic() - start
 
 
 def remove(what, directories, edits):
