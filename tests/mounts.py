@@ -109,7 +109,8 @@ class World:
         self.at = {load(project)["id"]: project for project in self.projects}
         self.meshd = Meshd(args.meshd, [root, self.other], home, "--sweep-interval", "1h", "--grace-period", f"{GRACE:g}s")
         # Of two that are found in one pass the lower path wins, and this is the higher one.
-        shutil.copytree(self.projects[0], os.path.join(self.other, "copy"))
+        self.copy = os.path.join(self.other, "copy")
+        shutil.copytree(self.projects[0], self.copy)
 
     def rows(self):
         """The rows of the agents that are expected, by id."""
@@ -252,17 +253,6 @@ def link_to_nothing_much(root):
     os.symlink(root + ".empty", root)
 
 
-def made_anew(root):
-    """Deleted, and an empty one made; ext4 gives it the same inode."""
-    shutil.copytree(root, root + ".backup")
-    shutil.rmtree(root)
-    os.mkdir(root)
-
-
-def restored(root):
-    shutil.copytree(root + ".backup", root, dirs_exist_ok=True)
-
-
 def above_renamed(root):
     os.rename(os.path.dirname(root), os.path.dirname(root) + ".away")
 
@@ -278,7 +268,6 @@ CHANGES = [
     ("replaced by a file", replaced_by(os.mknod), put_back),
     ("replaced by a link to an empty directory", replaced_by(link_to_nothing_much), put_back),
     ("replaced by a link to nothing", replaced_by(lambda root: os.symlink("nothing", root)), put_back),
-    ("deleted and made anew, then restored", made_anew, restored),
 ]
 
 
@@ -290,6 +279,16 @@ def roots(args, home):
             made.steadfast()
             undo(made.root)
             made.online("and back")
+        # Who deletes a project means it, and its copy would be the agent now.
+        shutil.rmtree(made.copy)
+        shutil.copytree(made.root, made.root + ".backup")
+        shutil.rmtree(made.root)
+        # On ext4 it has the same inode again.
+        os.mkdir(made.root)
+        made.offline("deleted and made anew")
+        made.steadfast()
+        shutil.copytree(made.root + ".backup", made.root, dirs_exist_ok=True)
+        made.online("and restored")
 
 
 def missing(args, home):
