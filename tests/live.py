@@ -3,12 +3,15 @@
 It is used as a person would: by its command line, its signals and what it tells systemd. Nothing in here waits a fixed
 time: what must come is waited for until it is there or its deadline is over.
 """
+import argparse
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -27,6 +30,10 @@ class Failed(Exception):
     """What must hold does not."""
 
 
+class Skipped(Exception):
+    """What a part needs is not to be had here."""
+
+
 def default_binary():
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(TOP, "target"))
     return os.path.join(target, "release", "meshd")
@@ -41,7 +48,7 @@ def tool(name):
     return path
 
 
-def until(what, look, deadline=DEADLINE):
+def until(what, look, deadline=DEADLINE, again=AGAIN):
     """Looks again and again until there is an answer, and returns it with the seconds that it took."""
     start = time.monotonic()
     while True:
@@ -51,14 +58,45 @@ def until(what, look, deadline=DEADLINE):
             return answer, took
         if took > deadline:
             raise Failed(f"not within {deadline:g} s: {what}")
-        time.sleep(AGAIN)
+        time.sleep(again)
+
+
+def run_parts(parser, parts):
+    """The main of a proof in parts: each that is named, or all, in a directory of its own. Returns the exit status."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(parts))
+    parser.add_argument("--meshd", default=default_binary(), help="the binary")
+    parser.add_argument("--keep", action="store_true", help="leave the evidence of parts that hold, too")
+    args = parser.parse_args()
+    if unknown := set(args.parts) - set(parts):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    failed = []
+    for name in args.parts or parts:
+        home = tempfile.mkdtemp(prefix=f"meshd-{name}-")
+        start = time.monotonic()
+        print(f"{name}:", flush=True)
+        try:
+            parts[name](args, home)
+        except Skipped as why:
+            print(f"  skipped: {why}", flush=True)
+        except (Failed, OSError, subprocess.SubprocessError) as error:
+            failed.append(name)
+            print(f"  FAILED: {error}\n  evidence: {home}", flush=True)
+            continue
+        else:
+            print(f"  ok ({time.monotonic() - start:.1f} s)" + (f", evidence: {home}" if args.keep else ""), flush=True)
+        if not args.keep:
+            shutil.rmtree(home)
+    print(f"failed: {', '.join(failed)}" if failed else "all hold")
+    return 1 if failed else 0
 
 
 class Meshd:
     """One registry, and the daemon that keeps it while it runs."""
 
-    def __init__(self, binary, roots, home, *flags):
-        self.binary, self.roots, self.flags = binary, list(roots), list(flags)
+    def __init__(self, binary, roots, home, *flags, inside=()):
+        # `inside` is a command that becomes the daemon: it enters a namespace or lowers a limit, and executes the rest.
+        self.binary, self.roots, self.flags, self.inside = binary, list(roots), list(flags), list(inside)
         self.state_dir = os.path.join(home, "state")
         self.log = os.path.join(home, "meshd.log")
         self.process = None
@@ -70,7 +108,7 @@ class Meshd:
     # -- the daemon ----------------------------------------------------------
     def start(self, *flags):
         """Starts the daemon, and does not wait."""
-        command = [self.binary, "run", *self.roots, "--state-dir", self.state_dir, "--log-format", "json"]
+        command = [*self.inside, self.binary, "run", *self.roots, "--state-dir", self.state_dir, "--log-format", "json"]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command + self.flags + list(flags), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env={**os.environ, "NOTIFY_SOCKET": self.address})
@@ -99,6 +137,22 @@ class Meshd:
         except BlockingIOError:
             pass
 
+    def pause(self):
+        """SIGSTOP; returns when every thread stands still."""
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = f"/proc/{self.process.pid}/task"
+
+        def stands(task):
+            with open(os.path.join(tasks, task, "stat"), encoding="utf-8", errors="replace") as file:
+                return file.read().rsplit(")", 1)[1].split()[0] == "T"
+        until("the daemon stands still", lambda: all(map(stands, os.listdir(tasks))))
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
     def stop(self):
         """SIGTERM; returns the seconds until it ended. Design: at most 5, with exit status 0."""
         if self.process is None or self.process.poll() is not None:
@@ -124,6 +178,12 @@ class Meshd:
     def last_words(self):
         with open(self.log, "rb") as log:
             return log.read()[-2000:].decode("utf-8", "replace").strip() or "it said nothing"
+
+    def logged(self, event):
+        """The messages that the log has of one kind of event."""
+        with open(self.log, "rb") as log:
+            lines = [json.loads(line) for line in log if line.startswith(b"{")]
+        return [line["message"] for line in lines if line.get("event") == event]
 
     def sound(self):
         """Fails if the log tells of a panic: no input may cause one."""
@@ -163,6 +223,33 @@ class Meshd:
         if done.returncode != 0:
             raise Failed(f"meshd events ended with {done.returncode}: {done.stderr[-1000:].decode('utf-8', 'replace')}")
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def told(self, name):
+        """The events of one name, oldest first."""
+        return [event for event in self.events() if event["event"] == name]
+
+    def fact(self, name):
+        """What the daemon says about itself in its status."""
+        facts = self.answer("status")["daemon"]
+        if name not in facts:
+            raise Failed(f"status says nothing of daemon.{name}")
+        return facts[name]
+
+    def root(self, path):
+        """What status says of one scan root."""
+        return next(root for root in self.answer("status")["roots"] if root["path"] == path)
+
+    def metric(self, name):
+        """One figure of the daemon's metrics."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(DEADLINE)
+            client.connect(os.path.join(self.state_dir, "meshd.sock"))
+            client.sendall(b"GET /metrics HTTP/1.0\r\nHost: meshd\r\n\r\n")
+            answer = b"".join(iter(lambda: client.recv(65536), b"")).decode("utf-8")
+        for line in answer.splitlines():
+            if line.startswith(name + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise Failed(f"the metrics have no {name}")
 
     def problems(self):
         """The projects that have a problem, by path."""
