@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::watcher::MAX_WATCHES;
+
 /// One part in so many of the system's watches is taken where nothing else is said.
 const SHARE: u64 = 4;
 
@@ -16,26 +18,55 @@ const ASK_AGAIN: (Duration, Duration) = (Duration::from_mins(1), Duration::from_
 /// What the system grants to one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Watches; the most that is possible where the system does not say.
-    pub watches: u64,
+    /// Watches.
+    pub watches: Limit,
     /// Instances.
-    pub instances: u64,
+    pub instances: Limit,
+}
+
+/// One limit, and what it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The most that is granted; the most that is possible where the system does not say.
+    pub most: u64,
+    /// What to raise.
+    pub sysctl: &'static str,
 }
 
 impl Limits {
     /// As they are now. A container may have lower ones than the machine.
     #[must_use]
     pub fn read() -> Self {
-        let read = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse().ok();
-        let least = |machine: &str, container: &str| {
-            let both = [format!("/proc/sys/fs/inotify/{machine}"), format!("/proc/sys/user/{container}")];
-            both.iter().filter_map(|path| read(path)).min().unwrap_or(u64::MAX)
-        };
         Self {
-            watches: least("max_user_watches", "max_inotify_watches"),
-            instances: least("max_user_instances", "max_inotify_instances"),
+            watches: Limit::least(["fs.inotify.max_user_watches", "user.max_inotify_watches"]),
+            instances: Limit::least(["fs.inotify.max_user_instances", "user.max_inotify_instances"]),
         }
     }
+}
+
+impl Limit {
+    /// The lowest of some; the first of those that are the same.
+    fn least(sysctls: [&'static str; 2]) -> Self {
+        let read = |sysctl: &'static str| {
+            let text = std::fs::read_to_string(format!("/proc/sys/{}", sysctl.replace('.', "/"))).ok()?;
+            Some(Self { most: text.trim().parse().ok()?, sysctl })
+        };
+        let [first, _] = sysctls;
+        sysctls
+            .into_iter()
+            .filter_map(read)
+            .min_by_key(|limit| limit.most)
+            .unwrap_or(Self { most: u64::MAX, sysctl: first })
+    }
+}
+
+/// What the system refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// One more watch.
+    Watch,
+    /// One more instance: there are too many of them, or of open files.
+    Instance,
 }
 
 /// How many watches may be used.
@@ -44,8 +75,8 @@ pub struct Budget {
     /// What a person said.
     asked: Option<u64>,
     limits: Limits,
-    /// How many there were when the system refused one more.
-    reached: Option<u64>,
+    /// How many there were when the system refused something.
+    reached: Option<(u64, Refused)>,
     /// When the system is asked again, and how long that is put off next.
     again: Option<(Instant, Duration)>,
 }
@@ -60,18 +91,18 @@ impl Budget {
     /// The most that is used.
     #[must_use]
     pub fn most(&self) -> u64 {
-        self.asked.unwrap_or_else(|| (self.limits.watches / SHARE).clamp(1, MOST))
+        self.asked.unwrap_or_else(|| (self.limits.watches.most / SHARE).clamp(1, MOST))
     }
 
     /// How many may be used as far as is known now.
     #[must_use]
     pub fn allowed(&self) -> u64 {
-        self.most().min(self.reached.unwrap_or(u64::MAX))
+        self.most().min(self.reached.map_or(u64::MAX, |(used, _)| used))
     }
 
-    /// Takes note that the system refused one more than `used`.
-    pub fn refused(&mut self, used: u64) {
-        self.reached = Some(used);
+    /// Takes note that the system refused something while so many were used.
+    pub fn refused(&mut self, what: Refused, used: u64) {
+        self.reached = Some((used, what));
     }
 
     /// Takes note of whether anything is cold: then the system is asked again after a while, and each time later.
@@ -103,19 +134,28 @@ impl Budget {
     #[must_use]
     pub fn shortage(&self, watched: u64, cold: u64) -> String {
         let Limits { watches, instances } = self.limits;
-        let needed = watched.saturating_add(cold);
-        let most = self.most();
-        let (why, raise) = if self.reached.is_some() && self.reached < Some(most) {
-            ("the system grants no more", needed)
-        } else if self.asked.is_some() {
-            ("watch_budget allows no more", needed)
-        } else {
-            ("meshd takes no more than its share", needed.saturating_mul(SHARE))
+        let (needed, most) = (watched.saturating_add(cold), self.most());
+        let advice = |limit: Limit, to: u64| format!("`sysctl {}={to}`", limit.sysctl);
+        let refused = self.reached.filter(|(used, _)| *used < most).map(|(_, what)| what);
+        let (why, raise) = match (refused, self.asked) {
+            (Some(Refused::Instance), _) => {
+                let to = instances.most.saturating_add(needed.div_ceil(MAX_WATCHES as u64)).saturating_add(2);
+                ("the system grants no further instance", format!("{}, or more open files", advice(instances, to)))
+            }
+            (Some(Refused::Watch), _) => {
+                let to = needed.max(watches.most.saturating_add(cold));
+                ("the system grants no more", advice(watches, to))
+            }
+            (None, Some(_)) => ("watch_budget allows no more", format!("`watch_budget = {needed}`")),
+            (None, None) => {
+                let to = needed.saturating_mul(SHARE);
+                ("meshd takes no more than a quarter", format!("{}, or `watch_budget = {needed}`", advice(watches, to)))
+            }
         };
         format!(
-            "{needed} directories need a watch and {cold} have none: {why} (budget {most}, fs.inotify.max_user_watches \
-             {watches}, max_user_instances {instances}); they are looked at from time to time instead. \
-             To watch all: sysctl fs.inotify.max_user_watches={raise}, or a larger watch_budget"
+            "{needed} directories need a watch and {cold} have none: {why} (budget {most}, {} {}, {} {}). \
+             They are polled instead. To have all watched: {raise}",
+            watches.sysctl, watches.most, instances.sysctl, instances.most
         )
     }
 
@@ -130,9 +170,31 @@ mod tests {
     use super::*;
     use crate::clock::monotonic;
 
+    fn budget(watches: u64) -> Budget {
+        let limit = |most, sysctl| Limit { most, sysctl };
+        let limits = Limits { watches: limit(watches, "watches"), instances: limit(128, "instances") };
+        Budget { limits, ..Budget::new(None) }
+    }
+
+    #[test]
+    fn a_shortage_names_the_numbers_and_what_to_raise_to_what() {
+        let says = |budget: &Budget, parts: &[&str]| {
+            let said = budget.shortage(900, 300);
+            for part in parts {
+                assert!(said.contains(part), "`{part}` is not in: {said}");
+            }
+        };
+        let mut share = budget(3_600);
+        says(&share, &["1200 directories", "300 have none", "budget 900", "watches 3600", "sysctl watches=4800"]);
+        share.refused(Refused::Watch, 500);
+        says(&share, &["the system grants no more", "sysctl watches=3900"]);
+        share.refused(Refused::Instance, 500);
+        says(&share, &["no further instance", "instances 128", "sysctl instances=131"]);
+        says(&Budget { asked: Some(900), ..budget(3_600) }, &["watch_budget allows no more", "watch_budget = 1200"]);
+    }
+
     #[test]
     fn a_share_is_taken_and_no_more_than_the_most() {
-        let budget = |watches| Budget { limits: Limits { watches, instances: 128 }, ..Budget::new(None) };
         assert_eq!(budget(10).most(), 2);
         assert_eq!(budget(8_192).most(), 2_048);
         assert_eq!(budget(u64::MAX).most(), MOST);
@@ -143,7 +205,7 @@ mod tests {
     #[test]
     fn after_a_refusal_the_system_is_asked_again_later_and_later() {
         let (mut budget, start) = (Budget::new(Some(100)), monotonic());
-        budget.refused(40);
+        budget.refused(Refused::Watch, 40);
         budget.settle(true, start);
         assert_eq!(budget.allowed(), 40);
         let mut asked = Vec::new();

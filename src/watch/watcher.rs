@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::backend::{Added, Door, Instance, Kind};
-use super::budget::Budget;
+use super::budget::{Budget, Refused};
 use super::facts::WatchFacts;
 use super::parents::Parents;
 use super::plan::{choose, is_dork};
@@ -19,7 +19,7 @@ use crate::scope::inbox::Announcer;
 
 /// The most watches of one instance: taking one off costs time in proportion to all of them (0.5 ms at this number,
 /// 10 ms at 29,000).
-const MAX_WATCHES: usize = 4_096;
+pub const MAX_WATCHES: usize = 4_096;
 
 /// How many watches are taken off at once: each costs up to 0.5 ms, in which the engine does nothing else.
 const TIDIED_AT_ONCE: usize = 16;
@@ -126,7 +126,7 @@ impl Watcher {
                     shard.load = shard.load.saturating_sub(1);
                 }
                 if added == Added::LimitReached {
-                    self.budget.refused(self.used());
+                    self.budget.refused(Refused::Watch, self.used());
                 }
                 if added == Added::NotThere {
                     self.cold.remove(path.as_os_str());
@@ -159,7 +159,7 @@ impl Watcher {
 
     fn new_shard(&mut self, kind: Kind) -> Option<usize> {
         let Ok(instance) = Instance::new(kind, &self.door) else {
-            self.budget.refused(self.used());
+            self.budget.refused(Refused::Instance, self.used());
             return None;
         };
         let place = self.shards.iter().position(Option::is_none).unwrap_or(self.shards.len());
@@ -192,7 +192,7 @@ impl Watcher {
         let others = self.used().saturating_sub(self.parents.watched() as u64);
         let most = usize::try_from(self.budget.allowed().saturating_sub(others)).unwrap_or(usize::MAX);
         if self.parents.watch(&roots, most, &self.door) == Some(Added::LimitReached) {
-            self.budget.refused(self.used());
+            self.budget.refused(Refused::Watch, self.used());
         }
         self.tell();
     }
