@@ -22,7 +22,7 @@ pub use manifest::{Manifest, Runtime};
 pub use moment::{BootId, Moment};
 pub use namespace::Namespace;
 pub use recorded::{GraceClock, Reason, Recorded, Unreachable};
-pub use seen::{DirIdentity, Fingerprint, Observation, Sighting};
+pub use seen::{DirIdentity, Fingerprint, Observation, RootIdentity, Sighting};
 pub use shown::Shown;
 
 /// What should be recorded of an agent: its manifest, and what follows from where that lies.

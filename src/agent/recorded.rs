@@ -46,7 +46,7 @@ pub enum Reason {
     OtherManifest,
     /// Its manifest is gone, its project is there, and another project claims its id.
     Contested,
-    /// Its scan root is offline.
+    /// Its scan root is offline, or what was mounted between that and the project is not mounted.
     RootOffline,
     /// It is under no configured scan root any more.
     OutOfScope,
@@ -76,7 +76,7 @@ impl Reason {
 
 /// The time an agent has been unreachable while its absence was certain.
 ///
-/// It stands still while the scan root is offline, and it is carried over to a new boot by the first pass there: so the
+/// It stands still while the agent cannot be looked for, and it is carried over to a new boot by the first pass there: so the
 /// first pass after a boot, before drives are mounted, never completes a grace period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraceClock {

@@ -12,6 +12,31 @@ pub struct DirIdentity {
     pub born_ns: i64,
 }
 
+/// Which directory a scan root is. What is told apart by it may be another disk with the same device number, and not every
+/// file system says when a directory was made: so the file system's type belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootIdentity {
+    /// The directory.
+    pub directory: DirIdentity,
+    /// The number that `statfs` has for the type of the file system; `None` where that is not known.
+    pub file_system: Option<i64>,
+}
+
+impl RootIdentity {
+    /// Whether both are the same directory. A type that is not known is that of any other.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let types = self.file_system.zip(other.file_system);
+        self.directory == other.directory && types.is_none_or(|(one, another)| one == another)
+    }
+
+    /// Whether this says anything that `known` does not.
+    #[must_use]
+    pub fn is_new_to(&self, known: Option<&Self>) -> bool {
+        known.is_none_or(|known| !self.is(known) || (known.file_system.is_none() && self.file_system.is_some()))
+    }
+}
+
 /// What tells whether a file changed, without opening it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint {

@@ -55,7 +55,11 @@ pub fn event(action: &Action) -> Option<Event> {
             detail: Map::new(),
         },
         Action::Raise(problem) => raised(problem),
-        Action::CarryClock { .. } | Action::Restate(_) | Action::Clear(_) => return None,
+        Action::NoteMount { .. }
+        | Action::ForgetMount { .. }
+        | Action::CarryClock { .. }
+        | Action::Restate(_)
+        | Action::Clear(_) => return None,
     })
 }
 

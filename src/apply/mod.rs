@@ -74,10 +74,12 @@ pub fn apply(
 }
 
 /// What no file can rebuild is on disk before it counts: a lost grace clock would start anew, a lost root identity would
-/// let an empty mount point pass for the drive, and when an agent was last seen stands in no file.
+/// let an empty mount point pass for the drive, so would a lost mount, and when an agent was last seen stands in no file.
 fn durability(plan: &Plan) -> Durability {
     let needs_sync = plan.actions.iter().any(|action| match action {
         Action::SetRoot { .. }
+        | Action::NoteMount { .. }
+        | Action::ForgetMount { .. }
         | Action::MarkUnreachable { .. }
         | Action::MarkReachable { .. }
         | Action::CarryClock { .. } => true,
@@ -108,6 +110,8 @@ fn relocate(relocations: &[&Action], batch: &mut Batch<'_>, now: &Moment) -> Res
 fn perform(action: &Action, batch: &mut Batch<'_>, now: &Moment) -> Result<(), RegistryError> {
     match action {
         Action::SetRoot { root, state, identity } => batch.set_root(root, state, *identity, now),
+        Action::NoteMount { point } => batch.note_mount(point).map(drop),
+        Action::ForgetMount { point } => batch.forget_mount(point).map(drop),
         Action::Remove { id, .. } => batch.remove(id).map(drop),
         Action::Relocate { agent, sighting, .. }
         | Action::Upsert { agent, sighting }

@@ -187,7 +187,9 @@ fn why_unreachable(reason: Reason) -> &'static str {
         Reason::ManifestGone => "its manifest is gone",
         Reason::OtherManifest => "its project carries another agent's manifest, which is refused there",
         Reason::Contested => "its manifest is gone, its project is there, and another project claims its id",
-        Reason::RootOffline => "its scan root is offline, so nothing is known of it",
+        Reason::RootOffline => {
+            "its scan root is offline, or what was mounted on the way is not: nothing is known of it"
+        }
         Reason::OutOfScope => "no configured scan root is above it any more",
     }
 }
@@ -203,7 +205,7 @@ fn timers(unreachable: &Unreachable, context: &Context) -> Vec<String> {
     let left = |whole: Duration| duration(whole.saturating_sub(elapsed));
     let spent = format!("{} of the grace period of {} are spent", duration(elapsed), duration(grace_period));
     match unreachable.reason {
-        Reason::RootOffline => vec![format!("{spent}; it stands still while the scan root is offline")],
+        Reason::RootOffline => vec![format!("{spent}; it stands still until the agent can be looked for again")],
         Reason::Contested => vec![
             format!("{spent}; it is removed no sooner than in {}, by a sweep", left(grace_period)),
             format!("the id goes to the other project in {}, if its own has no manifest then", left(relocate_after)),

@@ -70,7 +70,7 @@ fn line(action: &Action) -> Option<Line<'_>> {
         }
         Action::Raise(problem) | Action::Restate(problem) => of_problem("report", problem),
         Action::Clear(problem) => of_problem("clear", problem),
-        Action::CarryClock { .. } => return None,
+        Action::NoteMount { .. } | Action::ForgetMount { .. } | Action::CarryClock { .. } => return None,
     })
 }
 

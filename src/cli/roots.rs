@@ -24,7 +24,8 @@ pub struct Roots {
 
 #[derive(Debug, Subcommand)]
 enum RootsCommand {
-    /// Say that what is at a root now is meant, although it is another directory than before
+    /// Say that what is at a root now is meant, although it is another directory than before, or something below it is not
+    /// mounted any more
     Accept {
         /// The scan root
         #[arg(value_name = "ROOT")]

@@ -139,7 +139,8 @@ impl Report {
                 out.line("  offline: bring it back, or if what is there now is meant: `meshd roots accept ROOT`")?;
             }
             if self.roots.iter().any(RootLine::is_degraded) {
-                out.line("  degraded: give the permission, or `exclude` what cannot be listed")?;
+                out.line("  degraded: mount what is missing, give the permission, or `exclude` what cannot be listed")?;
+                out.line("  (if what is not mounted is meant to be gone: `meshd roots accept ROOT`)")?;
             }
         }
         if self.problems.is_empty() {

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::DaemonError;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{RelayKind, Settings};
+use crate::disk::mounts::KernelMounts;
 use crate::disk::{Heard, Kept, Target, Tidied, Watches};
 use crate::engine::{Engine, MeshCore, Setup, StartError, Vitals};
 use crate::registry::{AgentRegistry, Checkpointer, RegistryError, RootRow};
@@ -78,6 +79,7 @@ pub fn setup(
         policy: settings.policy.clone(),
         poll_interval: settings.poll_interval,
         watches,
+        mounts: Box::new(KernelMounts),
         clock: Box::new(SystemClock::new()),
         telemetry,
     }

@@ -41,7 +41,7 @@ pub struct Claims<'a> {
 /// Why nobody can be recorded at a path for the moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Block<'a> {
-    /// An agent whose scan root is offline is recorded there.
+    /// An agent that cannot be looked for is recorded there.
     KeptFor(&'a AgentId),
     /// The agent recorded there has been missing for so short a time that it may be on its way to another place.
     Settling,

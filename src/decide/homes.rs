@@ -26,7 +26,7 @@ pub enum Home<'a> {
     },
     /// There is something that cannot be taken for a manifest, or it could not be looked at: nothing is known.
     Unknown,
-    /// Its scan root is offline.
+    /// Its scan root is offline, or what was mounted on the way to it is not mounted: it cannot be looked for.
     Offline,
     /// A person denied its path.
     Denied,
@@ -66,7 +66,9 @@ fn home<'a>(record: &Recorded, site: &'a Site, roots: &Roots) -> Home<'a> {
             Found::AsRecorded(_) => None,
             Found::Read(agent, observation) => Some((agent, *observation)),
         }),
-        Probe::Present(_) | Probe::Absent(_) | Probe::Unreadable(_) if roots.is_offline(root) => Home::Offline,
+        Probe::Present(_) | Probe::Absent(_) | Probe::Unreadable(_) if roots.is_away(root, &record.project) => {
+            Home::Offline
+        }
         Probe::Present(_) => Home::CarriesOther { standing: site.standing },
         Probe::Absent(_) if roots.in_doubt(root, &record.project) => Home::Unknown,
         Probe::Absent(dir) => Home::Absent { dir: *dir, standing: site.standing },

@@ -16,8 +16,8 @@ pub use decision::decide;
 pub use plan::{Action, Plan, RemoveCause};
 pub use problem::{Problem, ProblemKind};
 pub use view::{
-    Checkout, Doubt, Found, Probe, ProjectDir, Reach, Root, RootFound, RootState, Site, Unlisted, Unreadable,
-    UnreadableKind, View,
+    Checkout, Doubt, Found, MountSeen, Probe, ProjectDir, Reach, Root, RootFound, RootState, Site, Unlisted,
+    Unreadable, UnreadableKind, View,
 };
 
 /// The times that decisions go by.

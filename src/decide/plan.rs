@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Problem, RootState};
-use crate::agent::{Agent, AgentId, DirIdentity, GraceClock, Reason, Sighting};
+use crate::agent::{Agent, AgentId, GraceClock, Reason, RootIdentity, Sighting};
 
 /// What one pass decided.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// In the order in which they are carried out: roots, departures, arrivals, what stays where it is, problems.
+    /// In the order in which they are carried out: roots and what is mounted below them, departures, arrivals, what stays where it is, problems.
     pub actions: Vec<Action>,
     /// Manifests that say what is recorded, and whose fingerprint or directory is another than recorded: worth
     /// remembering, not worth a write of its own.
@@ -31,7 +31,18 @@ pub enum Action {
         /// Its state from now on.
         state: RootState,
         /// The directory that it is from now on; as before if `None`.
-        identity: Option<DirIdentity>,
+        identity: Option<RootIdentity>,
+    },
+    /// Agents are below a mount point: should nothing be mounted there some day, they cannot be looked for. Not told:
+    /// nothing about an agent changed.
+    NoteMount {
+        /// Where it is.
+        point: PathBuf,
+    },
+    /// What was mounted there is no more to be waited for. Not told either.
+    ForgetMount {
+        /// Where it was.
+        point: PathBuf,
     },
     /// The agent goes: its record, and what hangs on it.
     Remove {
@@ -110,7 +121,12 @@ impl Action {
             | Self::CarryClock { id, .. }
             | Self::MarkReachable { id, .. } => Some(id),
             Self::Relocate { agent, .. } | Self::Upsert { agent, .. } | Self::Sync { agent, .. } => Some(agent.id()),
-            Self::SetRoot { .. } | Self::Raise(_) | Self::Restate(_) | Self::Clear(_) => None,
+            Self::SetRoot { .. }
+            | Self::NoteMount { .. }
+            | Self::ForgetMount { .. }
+            | Self::Raise(_)
+            | Self::Restate(_)
+            | Self::Clear(_) => None,
         }
     }
 }

@@ -24,7 +24,7 @@ pub fn unreadable(
         .collect();
     for (project, site) in &view.sites {
         let Probe::Unreadable(unreadable) = &site.probe else { continue };
-        if site.denied || site.held || site.root.as_ref().is_none_or(|root| roots.is_offline(root)) {
+        if site.denied || site.held || site.root.as_ref().is_none_or(|root| roots.is_away(root, project)) {
             continue;
         }
         if is_behind_what_was_not_listed(project, site, unreadable, roots) {
@@ -47,16 +47,16 @@ pub fn unreadable(
 }
 
 /// What is new against the problems that were known at the places looked at, and what is no more.
-/// What was known in a root that is offline, or where somebody is just registering, stays so: nothing was decided there.
+/// What was known in a root that is offline, below a mount that is gone, or where somebody is just registering, stays so: nothing was decided there.
 pub fn changes(view: &View, roots: &Roots, problems: &BTreeSet<Problem>) -> Vec<Action> {
     let standing: BTreeSet<(&Path, ProblemKind)> =
         problems.iter().map(|problem| (problem.project.as_path(), problem.kind)).collect();
     let is_unseen = |known: &Problem| {
         view.sites.get(&known.project).is_some_and(|site| {
-            let is_offline = site.root.as_ref().is_some_and(|root| roots.is_offline(root));
+            let is_away = site.root.as_ref().is_some_and(|root| roots.is_away(root, &known.project));
             let is_behind = matches!(&site.probe, Probe::Unreadable(unreadable)
                 if is_behind_what_was_not_listed(&known.project, site, unreadable, roots));
-            site.held || is_offline || is_behind
+            site.held || is_away || is_behind
         })
     };
     let is_gone = |known: &&Problem| !standing.contains(&(known.project.as_path(), known.kind)) && !is_unseen(known);

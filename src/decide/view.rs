@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Problem;
-use crate::agent::{Agent, AgentId, DirIdentity, Observation, Recorded};
+use crate::agent::{Agent, AgentId, DirIdentity, Observation, Recorded, RootIdentity};
 
 /// Disk and registry, as far as one pass looked at them.
 #[derive(Debug, Clone, Default)]
@@ -139,13 +139,16 @@ pub enum Checkout {
 #[derive(Debug, Clone)]
 pub struct Root {
     /// The directory that it was when it was last online; `None` if it never was.
-    pub known: Option<DirIdentity>,
+    pub known: Option<RootIdentity>,
     /// The state in which the last pass left it; `None` for a new root.
     pub state: Option<RootState>,
     /// What is there now.
     pub found: RootFound,
     /// Directories below it that could not be listed, and the first of the reasons.
     pub unlisted: Vec<Unlisted>,
+    /// Directories strictly below it, and below no deeper root, at which a file system is mounted now or was when agents
+    /// were found below.
+    pub mounts: Vec<MountSeen>,
     /// Whether a person just said that what is there is meant.
     pub accepted: bool,
 }
@@ -154,9 +157,22 @@ pub struct Root {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootFound {
     /// A directory.
-    Directory(DirIdentity),
+    Directory(RootIdentity),
     /// Something else, nothing, or it could not be looked at: a sentence that says which.
     Nothing(String),
+}
+
+/// A directory at which a file system is mounted, or was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountSeen {
+    /// Where.
+    pub point: PathBuf,
+    /// Whether the registry knows that agents were found below while something was mounted there.
+    pub is_known: bool,
+    /// Whether something is mounted there now.
+    pub is_mounted: bool,
+    /// Whether agents are recorded below, or projects were seen there.
+    pub has_agents: bool,
 }
 
 /// A directory that could not be listed.

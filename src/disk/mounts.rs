@@ -1,5 +1,6 @@
 //! Which file systems are mounted where, as the kernel tells this process.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -19,6 +20,23 @@ pub struct Mount {
     pub file_system: String,
     /// What of it is mounted, and from where: tells two mounts apart that have the same number after each other.
     pub source: String,
+}
+
+/// Who says where file systems are mounted.
+pub trait MountTable: Send {
+    /// The directories at which one is mounted now; `None` where that cannot be told.
+    fn points(&self) -> Option<BTreeSet<PathBuf>>;
+}
+
+/// The kernel says it.
+#[derive(Debug, Clone, Copy)]
+pub struct KernelMounts;
+
+impl MountTable for KernelMounts {
+    fn points(&self) -> Option<BTreeSet<PathBuf>> {
+        // Something is always mounted at the top.
+        Some(mounts()).filter(|mounts| !mounts.is_empty()).map(|mounts| mounts.into_iter().map(|is| is.point).collect())
+    }
 }
 
 /// All mounts, in the order in which they were made: a later one covers an earlier one at the same place. Empty where the

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use rustix::fd::AsFd;
-use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, makedev, statx};
+use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, makedev, statfs, statx};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
-use crate::agent::{DirIdentity, Fingerprint};
+use crate::agent::{DirIdentity, Fingerprint, RootIdentity};
 use crate::decide::RootFound;
 
 /// A directory as `statx` sees it.
@@ -29,12 +29,32 @@ pub fn directory(path: &Path) -> Result<DirStat, Errno> {
 /// Looks at a scan root.
 #[must_use]
 pub fn root(path: &Path) -> RootFound {
+    root_again(path, None)
+}
+
+/// Looks again at a scan root. Where it is the directory of the last look, so is its file system, until something was
+/// mounted: a file server would be asked at every look.
+#[must_use]
+pub fn root_again(path: &Path, last: Option<&RootFound>) -> RootFound {
     match directory(path) {
-        Ok(stat) => RootFound::Directory(stat.identity),
+        Ok(DirStat { identity, .. }) => RootFound::Directory(match last {
+            Some(RootFound::Directory(last)) if last.directory == identity => *last,
+            Some(_) | None => RootIdentity { directory: identity, file_system: file_system(path) },
+        }),
         Err(Errno::NOENT) => RootFound::Nothing("there is nothing at its path".to_owned()),
         Err(Errno::NOTDIR) => RootFound::Nothing("what is at its path is not a directory".to_owned()),
         Err(errno) => RootFound::Nothing(std::io::Error::from(errno).to_string()),
     }
+}
+
+/// The number of the type of the file system at `path`, if the system tells. Only asked where no link is: it would be
+/// followed.
+fn file_system(path: &Path) -> Option<i64> {
+    // Not as wide everywhere as here.
+    fn number(word: impl Into<i64>) -> i64 {
+        word.into()
+    }
+    statfs(path).ok().map(|stat| number(stat.f_type))
 }
 
 /// The fingerprint of the regular file at `path`; none if it is something else or cannot be looked at.

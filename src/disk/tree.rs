@@ -173,6 +173,10 @@ impl Tree {
     /// Forgets what lies at or below a directory: nothing there is as it was.
     pub fn forget_below(&mut self, directory: &Path) {
         self.drop_below(directory);
+        // It is found again from above, where no time moved.
+        if let Some(above) = directory.parent().and_then(|parent| self.dirs.get_mut(parent)) {
+            above.listed_ns = 0;
+        }
     }
 
     /// Looks whether one project is one, and has the directory that holds its manifest watched.

@@ -50,7 +50,7 @@ impl Engine {
             // The directories above the roots may be others by now. Watched first, then looked at.
             self.watches.set_roots(&self.roots);
         }
-        let found = self.look_at_roots(&mut scope);
+        let found = self.look_at_roots(&mut scope, stat::root_again);
         self.refresh(&scope, &found);
         for tree in self.trees.values_mut() {
             self.watches.forget(tree.take_gone());
@@ -65,11 +65,25 @@ impl Engine {
         open.extend(surveyed);
         for (path, root) in &view.roots {
             // Whether it is the root at all is told by its agents: all of them, or none would look like nothing to lose.
-            if root.known.is_some_and(|known| root.found != RootFound::Directory(known)) {
+            if root.known.is_some_and(|known| !matches!(&root.found, RootFound::Directory(found) if known.is(found))) {
                 open.extend(self.memory.places(path).map(Path::to_path_buf));
             }
         }
+        open.extend(self.see_mounts(&mut view));
         let mut brought_in = HashSet::new();
+        self.close(&mut view, open, &mut brought_in);
+        while self.misses_below_mounts(&view) && self.read_mounts() {
+            let open = self.see_mounts(&mut view).into_iter().collect();
+            self.close(&mut view, open, &mut brought_in);
+        }
+        self.settle_doubts(&mut view, now);
+        tell_worktrees_apart(&mut view);
+        view
+    }
+
+    /// Looks at places, and at all that they bring in, until nothing new comes in.
+    fn close(&self, view: &mut View, mut open: HashSet<PathBuf>, brought_in: &mut HashSet<AgentId>) {
+        open.retain(|project| !view.sites.contains_key(project));
         while !open.is_empty() {
             let looked_at: Vec<PathBuf> = std::mem::take(&mut open).into_iter().collect();
             let eyes = Eyes {
@@ -82,22 +96,23 @@ impl Engine {
             let sites = in_parallel(&looked_at, |project| eyes.site(project, &view.roots));
             let places = looked_at.into_iter().zip(sites);
             for (project, site) in places {
-                self.bring_in(&project, &site, &mut view, &mut open, &mut brought_in);
+                self.bring_in(&project, &site, view, &mut open, brought_in);
                 view.sites.insert(project, site);
             }
             open.retain(|project| !view.sites.contains_key(project));
         }
-        self.settle_doubts(&mut view, now);
-        tell_worktrees_apart(&mut view);
-        view
     }
 
     /// Finds out what is at the roots' paths. A root at which something else is than at the last look is looked at whole,
     /// however narrow the scope.
-    pub(super) fn look_at_roots(&mut self, scope: &mut Scope) -> BTreeMap<Arc<Path>, RootFound> {
+    pub(super) fn look_at_roots(
+        &mut self,
+        scope: &mut Scope,
+        look: impl Fn(&Path, Option<&RootFound>) -> RootFound,
+    ) -> BTreeMap<Arc<Path>, RootFound> {
         let mut found = BTreeMap::new();
         for root in self.roots.clone() {
-            let now = stat::root(&root);
+            let now = look(&root, self.found.get(&root));
             let before = self.found.insert(root.clone(), now.clone());
             if before.as_ref() != Some(&now) {
                 self.tree(&root).clear();
@@ -141,7 +156,7 @@ impl Engine {
                 None => found,
             };
             let accepted = self.accepted.remove(&path);
-            (path, Root { known, state, found, unlisted, accepted })
+            (path, Root { known, state, found, unlisted, mounts: Vec::new(), accepted })
         });
         roots.collect()
     }

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::agent::{Agent, AgentId, Columns, DirIdentity, Moment, Observation, Recorded, Sighting, Unreachable};
+use crate::agent::{
+    Agent, AgentId, Columns, DirIdentity, Moment, Observation, Recorded, RootIdentity, Sighting, Unreachable,
+};
 use crate::decide::{Action, Problem, RootState};
 use crate::disk::PathMap;
 use crate::registry::{AgentRegistry, RegistryError};
@@ -20,7 +22,8 @@ pub struct Memory {
     homes: PathMap<AgentId>,
     problems: PathMap<BTreeSet<Problem>>,
     claimed_at: HashMap<AgentId, BTreeSet<PathBuf>>,
-    roots: BTreeMap<PathBuf, (Option<DirIdentity>, Option<RootState>)>,
+    roots: BTreeMap<PathBuf, (Option<RootIdentity>, Option<RootState>)>,
+    mounts: BTreeSet<PathBuf>,
     denials: HashSet<PathBuf>,
     data_version: i64,
     /// Sightings that are not written yet.
@@ -62,6 +65,7 @@ impl Memory {
         for root in registry.roots()? {
             memory.roots.insert(root.path, (root.identity, root.state));
         }
+        memory.mounts = registry.mounts()?.into_iter().collect();
         memory.denials = registry.denials()?.into_iter().collect();
         Ok(memory)
     }
@@ -132,8 +136,18 @@ impl Memory {
     }
 
     /// Which directory a root was when it was last online, and the state in which it was left.
-    pub fn root(&self, root: &Path) -> (Option<DirIdentity>, Option<RootState>) {
+    pub fn root(&self, root: &Path) -> (Option<RootIdentity>, Option<RootState>) {
         self.roots.get(root).cloned().unwrap_or_default()
+    }
+
+    /// The mount points below which agents were found.
+    pub fn mounts(&self) -> &BTreeSet<PathBuf> {
+        &self.mounts
+    }
+
+    /// The records of the agents at or below a directory.
+    pub fn recorded_below(&self, directory: &Path) -> impl Iterator<Item = &Arc<Recorded>> {
+        self.homes.below(directory).filter_map(|(_, id)| self.get(id))
     }
 
     /// The path at or above this one that a person denied.
@@ -164,6 +178,8 @@ impl Memory {
                 let entry = self.roots.entry(root.to_path_buf()).or_default();
                 *entry = (identity.or(entry.0), Some(state.clone()));
             }
+            Action::NoteMount { point } => drop(self.mounts.insert(point.clone())),
+            Action::ForgetMount { point } => drop(self.mounts.remove(point)),
             Action::Remove { id, .. } => self.forget(id),
             Action::Relocate { agent, sighting, .. }
             | Action::Upsert { agent, sighting }

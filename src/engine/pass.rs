@@ -15,6 +15,7 @@ use crate::agent::{AgentId, Moment, Namespace};
 use crate::apply::{Isolation, Outcome, apply};
 use crate::clock::Clock;
 use crate::decide::{Action, Plan, Policy, Reach, RootFound, View, decide};
+use crate::disk::mounts::MountTable;
 use crate::disk::{Heard, Kept, Tidied, Tree, Watches};
 use crate::registry::{AgentRegistry, Durability, Event, Opened, RegistryError};
 use crate::relay::Desk;
@@ -37,6 +38,8 @@ pub struct Setup {
     pub poll_interval: Duration,
     /// Who watches directories.
     pub watches: Box<dyn Watches>,
+    /// Who says what is mounted where.
+    pub mounts: Box<dyn MountTable>,
     /// Who says what time it is.
     pub clock: Box<dyn Clock>,
     /// Who tells of it.
@@ -52,6 +55,9 @@ pub struct Engine {
     policy: Policy,
     poll_interval: Duration,
     pub(super) watches: Box<dyn Watches>,
+    pub(super) mount_table: Box<dyn MountTable>,
+    /// Where something is mounted strictly below a root, by the last look at the mount table.
+    pub(super) mounted: BTreeSet<PathBuf>,
     clock: Box<dyn Clock>,
     pub(super) telemetry: Telemetry,
     pub(super) memory: Memory,
@@ -132,8 +138,18 @@ impl Engine {
     /// # Errors
     /// The registry cannot be read.
     pub fn new(setup: Setup) -> Result<Self, RegistryError> {
-        let Setup { mut registry, registry_file, roots, kept, policy, poll_interval, watches, clock, telemetry } =
-            setup;
+        let Setup {
+            mut registry,
+            registry_file,
+            roots,
+            kept,
+            policy,
+            poll_interval,
+            watches,
+            mounts,
+            clock,
+            telemetry,
+        } = setup;
         configure(&mut registry, &roots)?;
         let mut engine = Self {
             memory: Memory::load(&registry)?,
@@ -144,6 +160,8 @@ impl Engine {
             policy,
             poll_interval,
             watches,
+            mount_table: mounts,
+            mounted: BTreeSet::new(),
             clock,
             telemetry,
             trees: BTreeMap::new(),
@@ -333,6 +351,7 @@ impl Engine {
     /// Takes note that something was mounted or unmounted at some directories: nothing at or below them is as it was, nor
     /// watched. A sweep sees what is there now.
     pub fn remounted(&mut self, directories: &BTreeSet<PathBuf>) {
+        self.read_mounts();
         for root in self.roots.clone() {
             for directory in directories {
                 if root.starts_with(directory) {
@@ -409,6 +428,7 @@ impl Engine {
             self.tree(&root);
         }
         self.watches.set_roots(&self.roots);
+        self.read_mounts();
     }
 
     fn remember(&mut self, view: &View, plan: &Plan, outcome: &Outcome, now: &Moment) {

@@ -138,6 +138,8 @@ fn endpoint(action: &Action) -> Option<(AgentId, Option<Namespace>)> {
             Some((agent.id().clone(), Some(agent.namespace.clone())))
         }
         Action::SetRoot { .. }
+        | Action::NoteMount { .. }
+        | Action::ForgetMount { .. }
         | Action::MarkUnreachable { .. }
         | Action::CarryClock { .. }
         | Action::MarkReachable { .. }

@@ -39,6 +39,8 @@ impl ReconcileResult {
                 Action::MarkReachable { .. } => &mut result.resurrected,
                 Action::Remove { .. } => &mut result.removed,
                 Action::SetRoot { .. }
+                | Action::NoteMount { .. }
+                | Action::ForgetMount { .. }
                 | Action::CarryClock { .. }
                 | Action::Raise(_)
                 | Action::Restate(_)

@@ -165,6 +165,8 @@ pub fn changed_place(action: &Action) -> Option<&Path> {
         Action::Raise(problem) => Some(&problem.project),
         Action::MarkUnreachable { .. }
         | Action::SetRoot { .. }
+        | Action::NoteMount { .. }
+        | Action::ForgetMount { .. }
         | Action::Remove { .. }
         | Action::CarryClock { .. }
         | Action::Restate(_)

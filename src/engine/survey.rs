@@ -61,11 +61,12 @@ impl Engine {
     /// Begins a survey of everything.
     pub(super) fn begin_sweep(&mut self) -> Result<Survey, RegistryError> {
         let reloaded = self.reload_if_touched()?;
+        self.read_mounts();
         // The directories above the roots may be others by now. Watched first, then looked at.
         self.watches.set_roots(&self.roots);
         // What went deaf is watched anew before it is looked at.
         self.watches.plan();
-        let found = self.look_at_roots(&mut Scope::nothing());
+        let found = self.look_at_roots(&mut Scope::nothing(), |root, _| stat::root(root));
         let there = found.into_iter().filter(|(_, found)| matches!(found, RootFound::Directory(_)));
         let trees = there.map(|(root, _)| (root, Cursor::everything())).collect();
         Ok(self.survey(Reach::Everything, trees, reloaded))

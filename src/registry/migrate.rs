@@ -8,15 +8,16 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::RegistryError;
 
 /// The steps, in order: the first leads to `user_version` 1.
-const STEPS: [(u32, &str); 4] = [
+const STEPS: [(u32, &str); 5] = [
     (1, include_str!("sql/001_base.sql")),
     (2, include_str!("sql/002_scan_roots.sql")),
     (3, include_str!("sql/003_meshd.sql")),
     (4, include_str!("sql/004_registration.sql")),
+    (5, include_str!("sql/005_mounts.sql")),
 ];
 
 /// The schema of this build.
-pub(super) const KNOWN: u32 = 4;
+pub(super) const KNOWN: u32 = 5;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use super::event::{Event, EventName, StoredEvent};
 use super::rows::{self, IS_UNREACHABLE, PathValue, RootNames, SELECT};
 use super::{Record, RegistryError, Status, open};
-use crate::agent::{AgentId, Columns, DirIdentity, Moment, Recorded, Runtime, Shown};
+use crate::agent::{AgentId, Columns, Moment, Recorded, RootIdentity, Runtime, Shown};
 use crate::decide::{Problem, ProblemKind, RootState};
 
 /// Reads a registry.
@@ -57,7 +57,7 @@ pub struct RootRow {
     /// The root.
     pub path: PathBuf,
     /// The directory that it was when it was last online; `None` if it never was.
-    pub identity: Option<DirIdentity>,
+    pub identity: Option<RootIdentity>,
     /// The state in which the last pass left it; `None` before the first one.
     pub state: Option<RootState>,
     /// Since when it is in this state: ISO 8601 in UTC.
@@ -187,7 +187,7 @@ impl Reader {
 
     /// The known scan roots: the configured ones first, in their order.
     pub fn roots(&self) -> Result<Vec<RootRow>, RegistryError> {
-        let sql = "SELECT path, device, inode, born_ns, state, why, since, configured, alone FROM roots \
+        let sql = "SELECT path, device, inode, born_ns, state, why, since, configured, alone, file_system FROM roots \
             ORDER BY configured DESC, ordinal, path";
         let rows = self.all(sql, [], |row| {
             let Some(path) = rows::path(row, 0)? else { return Ok(None) };
@@ -198,10 +198,18 @@ impl Reader {
                 "offline" => Some(RootState::Offline(why)),
                 _ => None,
             };
-            let (identity, since) = (rows::identity(row, 1)?, rows::optional_text(row, 6)?);
+            let file_system = rows::integer(row, 9)?;
+            let identity = rows::identity(row, 1)?.map(|directory| RootIdentity { directory, file_system });
+            let since = rows::optional_text(row, 6)?;
             let (configured, alone) = (rows::integer(row, 7)? == Some(1), rows::integer(row, 8)? == Some(1));
             Ok(Some(RootRow { path, identity, state, since, configured, alone }))
         })?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    /// The known mount points below which agents are.
+    pub fn mounts(&self) -> Result<Vec<PathBuf>, RegistryError> {
+        let rows = self.all("SELECT path FROM mounts ORDER BY path", [], |row| rows::path(row, 0))?;
         Ok(rows.into_iter().flatten().collect())
     }
 

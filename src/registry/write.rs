@@ -14,7 +14,7 @@ use crate::agent::{Agent, AgentId, GraceClock, Moment, Reason, Sighting};
 pub enum Durability {
     /// It need not: the manifests can rebuild it. The file stays whole either way.
     Rebuildable,
-    /// It must: grace clocks, denials, health and roots are in no other file.
+    /// It must: grace clocks, denials, health, roots and what is mounted below them are in no other file.
     Synced,
 }
 

@@ -1,4 +1,4 @@
-//! Writing what no manifest holds: scan roots, problems, denials and events.
+//! Writing what no manifest holds: scan roots and what is mounted below them, problems, denials and events.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::event::Event;
 use super::rows::{PathValue, identity_values};
 use super::{Batch, RegistryError};
-use crate::agent::{AgentId, DirIdentity, Moment};
+use crate::agent::{AgentId, Moment, RootIdentity};
 use crate::decide::{Problem, RootState};
 
 impl Batch<'_> {
@@ -17,18 +17,21 @@ impl Batch<'_> {
         &mut self,
         root: &Path,
         state: &RootState,
-        identity: Option<DirIdentity>,
+        identity: Option<RootIdentity>,
         now: &Moment,
     ) -> Result<(), RegistryError> {
-        const SET: &str = "INSERT INTO roots (path, state, why, since, device, inode, born_ns) \
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+        const SET: &str = "INSERT INTO roots (path, state, why, since, device, inode, born_ns, file_system) \
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
             ON CONFLICT (path) DO UPDATE SET state = ?2, why = ?3, since = iif(state IS ?2, since, ?4), \
-                device = coalesce(?5, device), inode = coalesce(?6, inode), born_ns = coalesce(?7, born_ns) \
+                device = coalesce(?5, device), inode = coalesce(?6, inode), born_ns = coalesce(?7, born_ns), \
+                file_system = iif(?5 IS NULL, file_system, ?8) \
             WHERE (state, why) IS NOT (?2, ?3) \
-                OR (?5 IS NOT NULL AND (device, inode, born_ns) IS NOT (?5, ?6, ?7))";
-        let (device, inode, born_ns) = identity_values(identity);
+                OR (?5 IS NOT NULL AND (device, inode, born_ns, file_system) IS NOT (?5, ?6, ?7, ?8))";
+        let (device, inode, born_ns) = identity_values(identity.map(|is| is.directory));
+        let file_system = identity.and_then(|is| is.file_system);
         let (name, why) = (state.as_str(), state.why());
-        self.write(SET, params![PathValue::of(root), name, why, now.to_iso(), device, inode, born_ns])?;
+        let path = PathValue::of(root);
+        self.write(SET, params![path, name, why, now.to_iso(), device, inode, born_ns, file_system])?;
         Ok(())
     }
 
@@ -45,6 +48,17 @@ impl Batch<'_> {
             self.write(CONFIGURE, params![PathValue::of(root), ordinal])?;
         }
         Ok(())
+    }
+
+    /// Notes that agents are below a mount point. `false` if that was known.
+    pub fn note_mount(&mut self, point: &Path) -> Result<bool, RegistryError> {
+        let sql = "INSERT INTO mounts (path) VALUES (?1) ON CONFLICT (path) DO NOTHING";
+        Ok(self.write(sql, [PathValue::of(point)])? > 0)
+    }
+
+    /// Forgets a mount point. `false` if it was not known.
+    pub fn forget_mount(&mut self, point: &Path) -> Result<bool, RegistryError> {
+        Ok(self.write("DELETE FROM mounts WHERE path = ?1", [PathValue::of(point)])? > 0)
     }
 
     /// Notes a problem. One that is known already stays known since then.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshd::agent::{
-    Agent, AgentId, Columns, Fingerprint, GraceClock, Manifest, Moment, Observation, Reason, Recorded, Unreachable,
+    Agent, AgentId, Columns, Fingerprint, GraceClock, Manifest, Moment, Observation, Reason, Recorded, RootIdentity,
+    Unreachable,
 };
 use meshd::decide::{
-    Action, Checkout, Found, Plan, Policy, Probe, ProjectDir, Reach, Root, RootFound, RootState, Site, Unreadable,
-    UnreadableKind, View, decide,
+    Action, Checkout, Found, MountSeen, Plan, Policy, Probe, ProjectDir, Reach, Root, RootFound, RootState, Site,
+    Unreadable, UnreadableKind, View, decide,
 };
 
 const IDS: [&str; 2] = ["x", "y"];
@@ -115,11 +116,13 @@ fn site(cell: Cell, project: usize) -> Site {
 /// A view of some projects, closed over ids and homes; `None` for everything.
 fn view(disk: Disk, registry: &Registry, only: Option<usize>) -> View {
     let directory = meshd::agent::DirIdentity { device: 1, inode: 2, born_ns: 3 };
+    let directory = RootIdentity { directory, file_system: Some(4) };
     let root = Root {
         known: Some(directory),
         state: Some(RootState::Online),
         found: RootFound::Directory(directory),
         unlisted: Vec::new(),
+        mounts: Vec::new(),
         accepted: false,
     };
     let mut view = View { roots: BTreeMap::from([(Arc::from(Path::new("/r")), root)]), ..View::default() };
@@ -173,7 +176,9 @@ fn apply(plan: &Plan, registry: &mut Registry) {
                 registry.get_mut(id).unwrap().unreachable.as_mut().unwrap().clock = clock.clone();
             }
             Action::MarkReachable { id, .. } => registry.get_mut(id).unwrap().unreachable = None,
-            Action::SetRoot { .. } => panic!("the root does not change here"),
+            Action::SetRoot { .. } | Action::NoteMount { .. } | Action::ForgetMount { .. } => {
+                panic!("the root does not change here")
+            }
             Action::Raise(_) | Action::Restate(_) | Action::Clear(_) => {}
         }
     }
@@ -305,4 +310,40 @@ fn an_unchanged_manifest_that_was_not_read_again_decides_as_one_that_was() {
         let (read, unread) = (decide(&read, &now(), &Policy::default()), decide(&unread, &now(), &Policy::default()));
         assert_eq!(read.actions, unread.actions, "{disk:?} {before:?}");
     }
+}
+
+#[test]
+fn whoever_was_on_a_mount_that_is_lost_keeps_its_place_in_every_small_world() {
+    let away = |disk: Disk, row: Row, number: usize| row.project == 2 && disk[2] != Cell::Carries(number);
+    for (disk, before) in worlds() {
+        let mut registry = registry(before);
+        let waits: Vec<usize> = (0..2).filter(|n| before[*n].is_some_and(|row| away(disk, row, *n))).collect();
+        for only in [Some(0), Some(1), Some(2), None, None] {
+            let mut view = view(disk, &registry, only);
+            let root = view.roots.values_mut().next().unwrap();
+            let point = PathBuf::from(PROJECTS[2]);
+            root.mounts.push(MountSeen { point, is_known: true, is_mounted: false, has_agents: true });
+            let mut plan = decide(&view, &now(), &Policy::default());
+            let states: Vec<_> = plan.actions.extract_if(.., |action| is_of_the_root(action)).collect();
+            if only.is_none() {
+                let is_missed = states.iter().any(|action| {
+                    matches!(action, Action::SetRoot { state: RootState::Degraded(why), .. }
+                        if why == "what was mounted at /r/c is not there")
+                });
+                let is_over = states.iter().any(|action| matches!(action, Action::ForgetMount { .. }));
+                assert_eq!((is_missed, is_over), (!waits.is_empty(), waits.is_empty()), "{disk:?} {before:?}");
+            }
+            apply(&plan, &mut registry);
+        }
+        for number in &waits {
+            let row = &registry[&id(*number)];
+            let mark = row.unreachable.as_ref().unwrap();
+            assert_eq!((row.project.as_path(), mark.reason), (Path::new(PROJECTS[2]), Reason::RootOffline));
+            assert!(mark.clock.running_since.is_none());
+        }
+    }
+}
+
+fn is_of_the_root(action: &Action) -> bool {
+    matches!(action, Action::SetRoot { .. } | Action::NoteMount { .. } | Action::ForgetMount { .. })
 }

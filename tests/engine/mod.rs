@@ -3,6 +3,7 @@
 mod bad_input;
 mod checkouts;
 mod identity;
+mod mounts;
 mod random;
 mod registry_faults;
 mod roots;

@@ -18,6 +18,7 @@ use meshd::clock::{Clock, SystemClock};
 use meshd::daemon::assemble::Unwatched;
 use meshd::decide::Policy;
 use meshd::disk::Kept;
+use meshd::disk::mounts::KernelMounts;
 use meshd::engine::{Denying, Engine, MeshCore, Setup, Strictness, Target};
 use meshd::registration::{Existing, Register, RegistrationError, Unregister, Unregistered};
 use meshd::registry::{AgentRegistry, Filter, Reader, Record};
@@ -180,6 +181,7 @@ fn start(dir: &TempDir, relay: Arc<dyn Relay>, limits: Limits) -> MeshCore {
         poll_interval: std::time::Duration::from_secs(30),
         policy: Policy::default(),
         watches: Box::new(Unwatched),
+        mounts: Box::new(KernelMounts),
         clock: Box::new(SystemClock::new()),
         telemetry: Telemetry { metrics: Arc::new(Metrics::new()) },
     };

@@ -143,24 +143,56 @@ fn removing_an_agent_removes_what_hangs_on_it() {
 #[test]
 fn a_root_keeps_its_identity_while_it_is_offline_or_not_configured() {
     let mut registry = Home::new().open();
-    let root = Path::new("/r");
+    let path = Path::new("/r");
     let offline = RootState::Offline("not mounted".to_owned());
     registry
         .transact(Durability::Synced, |batch| {
             batch.configure_roots(&["/r".into(), "/a".into()])?;
-            batch.set_root(root, &RootState::Online, Some(directory(1)), &minute(0))?;
-            batch.set_root(root, &offline, None, &minute(1))?;
-            batch.set_root(root, &RootState::Offline("gone".to_owned()), None, &minute(2))?;
+            batch.set_root(path, &RootState::Online, Some(root(1)), &minute(0))?;
+            batch.set_root(path, &offline, None, &minute(1))?;
+            batch.set_root(path, &RootState::Offline("gone".to_owned()), None, &minute(2))?;
             batch.configure_roots(&["/a".into(), "/new".into()])
         })
         .unwrap();
     let roots = registry.roots().unwrap();
     let shown: Vec<_> = roots.iter().map(|root| (root.path.to_str().unwrap(), root.configured)).collect();
     assert_eq!(shown, [("/a", true), ("/new", true), ("/r", false)]);
-    assert_eq!(roots[2].identity, Some(directory(1)));
+    assert_eq!(roots[2].identity, Some(root(1)));
     assert_eq!(roots[2].state, Some(RootState::Offline("gone".to_owned())));
     assert_eq!(roots[2].since, Some(minute(1).to_iso()));
     assert_eq!((roots[1].identity, roots[1].state.clone()), (None, None));
+}
+
+#[test]
+fn the_type_of_a_roots_file_system_is_that_of_the_directory_that_it_was_last() {
+    let mut registry = Home::new().open();
+    let unknown = RootIdentity { file_system: None, ..root(2) };
+    for (identity, expected) in [(None, None), (Some(root(1)), Some(root(1))), (None, Some(root(1)))]
+        .into_iter()
+        .chain([(Some(unknown), Some(unknown)), (Some(root(2)), Some(root(2)))])
+    {
+        let set = |batch: &mut meshd::registry::Batch<'_>| {
+            batch.set_root(Path::new("/r"), &RootState::Online, identity, &minute(0))
+        };
+        registry.transact(Durability::Synced, set).unwrap();
+        assert_eq!(registry.roots().unwrap()[0].identity, expected);
+    }
+}
+
+#[test]
+fn a_mount_point_is_noted_once_and_may_be_any_path() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut registry = Home::new().open();
+    let odd = Path::new(std::ffi::OsStr::from_bytes(b"/r/\xff"));
+    registry
+        .transact(Durability::Synced, |batch| {
+            assert!(batch.note_mount(odd)? && batch.note_mount(Path::new("/r/usb"))?);
+            assert!(!batch.note_mount(odd)? && !batch.forget_mount(Path::new("/r/other"))?);
+            assert!(batch.forget_mount(Path::new("/r/usb"))?);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(registry.mounts().unwrap(), [odd]);
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn what_is_no_file_is_an_error_and_not_moved() {
 #[test]
 fn another_programs_database_is_refused_and_kept() {
     let home = Home::new();
-    home.sql().execute_batch("CREATE TABLE agents (x); PRAGMA user_version = 4;").unwrap();
+    home.sql().execute_batch("CREATE TABLE agents (x); PRAGMA user_version = 5;").unwrap();
     let error = AgentRegistry::open(&home.file(), &minute(0)).err();
     assert!(matches!(error, Some(RegistryError::Foreign { .. })), "{error:?}");
     assert_eq!(home.sql().query_row("SELECT count(x) FROM agents", [], |row| row.get::<_, i64>(0)), Ok(0));

@@ -54,7 +54,7 @@ fn a_new_file_needs_no_backup() {
     let home = Home::new();
     let (registry, opened) = AgentRegistry::open(&home.file(), &minute(0)).unwrap();
     assert_eq!(opened, meshd::registry::Opened::default());
-    assert_eq!(number(&home.sql()), 4);
+    assert_eq!(number(&home.sql()), 5);
     drop(registry);
     let (_, opened) = AgentRegistry::open(&home.file(), &minute(0)).unwrap();
     assert_eq!(opened, meshd::registry::Opened::default());
@@ -64,7 +64,7 @@ fn a_new_file_needs_no_backup() {
 fn a_file_of_version_1_is_backed_up_and_migrated() {
     let home = Home::new();
     home.sql().execute_batch(&format!("{BASE} PRAGMA user_version = 1;")).unwrap();
-    assert!(matches!(Reader::open(&home.file()).err(), Some(RegistryError::Older { found: 1, known: 4 })));
+    assert!(matches!(Reader::open(&home.file()).err(), Some(RegistryError::Older { found: 1, known: 5 })));
     let (registry, opened) = AgentRegistry::open(&home.file(), &minute(0)).unwrap();
     assert_eq!((opened.migrated_from, opened.moved_aside), (Some(1), None));
     has_lost_nothing(&registry);
@@ -92,6 +92,28 @@ fn a_file_of_version_2_is_migrated_and_its_unreachable_agents_start_their_grace_
     let agent = record.agent.unwrap();
     assert_eq!(agent.scan_root.as_deref(), Some(Path::new("/r")));
     assert_eq!((agent.manifest.budget.max_hops_per_message, agent.manifest.registered_by.as_str()), (1, "me"));
+}
+
+#[test]
+fn a_root_of_version_4_is_on_a_file_system_of_unknown_type_and_nothing_is_known_to_be_mounted_below() {
+    let home = Home::new();
+    let steps = [
+        include_str!("../../src/registry/sql/003_meshd.sql"),
+        include_str!("../../src/registry/sql/004_registration.sql"),
+    ];
+    let root =
+        "INSERT INTO roots (path, device, inode, born_ns, state, configured) VALUES ('/r', -1, 1, 0, 'online', 1)";
+    let [third, fourth] = steps;
+    home.sql()
+        .execute_batch(&format!("{BASE} {SCAN_ROOTS} {third} {fourth} {root}; PRAGMA user_version = 4;"))
+        .unwrap();
+    let (registry, opened) = AgentRegistry::open(&home.file(), &minute(0)).unwrap();
+    assert_eq!((opened.migrated_from, opened.backup), (Some(4), Some(home.beside(".backup-v4"))));
+    let identity = registry.roots().unwrap()[0].identity.unwrap();
+    assert_eq!(identity, RootIdentity { directory: directory(1), file_system: None });
+    assert!(identity.is(&super::root(1)) && super::root(1).is_new_to(Some(&identity)));
+    assert_eq!(registry.mounts().unwrap(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(registry.integrity().unwrap(), Vec::<String>::new());
 }
 
 #[test]
@@ -136,9 +158,9 @@ fn a_migration_that_was_killed_is_finished_by_the_next_open() {
 fn a_newer_schema_is_refused_and_nothing_is_touched() {
     let home = Home::new();
     drop(home.open());
-    home.sql().execute_batch("PRAGMA user_version = 5; PRAGMA journal_mode = delete;").unwrap();
+    home.sql().execute_batch("PRAGMA user_version = 6; PRAGMA journal_mode = delete;").unwrap();
     let (bytes, names) = (std::fs::read(home.file()).unwrap(), home.names());
-    let newer = |error: Option<RegistryError>| matches!(error, Some(RegistryError::Newer { found: 5, known: 4 }));
+    let newer = |error: Option<RegistryError>| matches!(error, Some(RegistryError::Newer { found: 6, known: 5 }));
     assert!(newer(AgentRegistry::open(&home.file(), &minute(0)).err()));
     assert!(newer(AgentRegistry::in_memory_copy(&home.file()).err()));
     assert!(newer(Reader::open(&home.file()).err()));
@@ -150,14 +172,14 @@ fn a_newer_schema_that_is_only_in_the_log_is_refused_too() {
     let home = Home::new();
     drop(home.open());
     let running = home.sql();
-    running.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 5;").unwrap();
+    running.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 6;").unwrap();
     let copy = Home::new();
     for suffix in ["", "-wal"] {
         std::fs::copy(home.beside(suffix), copy.beside(suffix)).unwrap();
     }
     let bytes = || (std::fs::read(copy.file()).unwrap(), std::fs::read(copy.beside("-wal")).unwrap());
     let before = bytes();
-    assert!(matches!(AgentRegistry::open(&copy.file(), &minute(0)).err(), Some(RegistryError::Newer { found: 5, .. })));
+    assert!(matches!(AgentRegistry::open(&copy.file(), &minute(0)).err(), Some(RegistryError::Newer { found: 6, .. })));
     assert_eq!(bytes(), before);
 }
 
@@ -193,6 +215,7 @@ fn every_column_has_a_comment() {
         include_str!("../../src/registry/sql/002_scan_roots.sql"),
         include_str!("../../src/registry/sql/003_meshd.sql"),
         include_str!("../../src/registry/sql/004_registration.sql"),
+        include_str!("../../src/registry/sql/005_mounts.sql"),
     ];
     let mut columns = 0;
     for step in steps {

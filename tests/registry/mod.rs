@@ -9,7 +9,9 @@ mod records;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use meshd::agent::{Agent, AgentId, DirIdentity, Fingerprint, Manifest, Moment, Namespace, Observation, Sighting};
+use meshd::agent::{
+    Agent, AgentId, DirIdentity, Fingerprint, Manifest, Moment, Namespace, Observation, RootIdentity, Sighting,
+};
 use meshd::decide::{Problem, ProblemKind, RootState};
 use meshd::registry::{AgentRegistry, Record};
 use serde_json::{Value, json};
@@ -97,6 +99,10 @@ fn observation(number: u64) -> Observation {
 
 fn directory(number: u64) -> DirIdentity {
     DirIdentity { device: u64::MAX, inode: number, born_ns: 0 }
+}
+
+fn root(number: u64) -> RootIdentity {
+    RootIdentity { directory: directory(number), file_system: Some(0xef53) }
 }
 
 fn record(registry: &AgentRegistry, agent: &str) -> Record {

@@ -147,7 +147,8 @@ fn what_does_not_differ_is_not_written() {
             .transact(Durability::Synced, |batch| {
                 batch.observe(&id("a"), &seen(1))?;
                 batch.configure_roots(&["/r".into()])?;
-                batch.set_root(Path::new("/r"), &RootState::Online, Some(directory(1)), &now)?;
+                batch.set_root(Path::new("/r"), &RootState::Online, Some(root(1)), &now)?;
+                batch.note_mount(Path::new("/r/usb"))?;
                 batch.deny(Path::new("/x"), Some("why"), None, &now)?;
                 batch.raise(&problem("/r/a", "what"), &now)
             })

@@ -1,6 +1,7 @@
 //! The vocabulary of the tests: a world of agent projects on a real file system with a real registry, and a clock that
 //! can be turned.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use meshd::agent::{AgentId, Moment, Reason};
 use meshd::clock::Clock;
 use meshd::decide::{Policy, ProblemKind, View};
+use meshd::disk::mounts::MountTable;
 use meshd::disk::{Heard, Kept, Target, Tidied, Watches};
 use meshd::engine::{Engine, ReconcileResult, Setup};
 use meshd::registry::{AgentRegistry, Record};
@@ -23,6 +25,7 @@ pub const SETTLED: Duration = Duration::from_secs(2);
 pub struct World {
     dir: TempDir,
     clock: TestClock,
+    mounts: TestMounts,
     roots: Vec<PathBuf>,
     policy: Policy,
     engine: Option<Engine>,
@@ -35,6 +38,16 @@ pub struct TestClock(Arc<Mutex<Moment>>);
 impl Clock for TestClock {
     fn now(&self) -> Moment {
         self.0.lock().unwrap().clone()
+    }
+}
+
+/// The mount table as the tests write it: what is mounted is an ordinary directory.
+#[derive(Clone, Default)]
+pub struct TestMounts(Arc<Mutex<BTreeSet<PathBuf>>>);
+
+impl MountTable for TestMounts {
+    fn points(&self) -> Option<BTreeSet<PathBuf>> {
+        Some(self.0.lock().unwrap().clone())
     }
 }
 
@@ -77,7 +90,8 @@ impl World {
         }
         let start = Moment { wall_ms: 1_800_000_000_000, boot_ms: 1_000_000, boot: Arc::from("boot 1") };
         let clock = TestClock(Arc::new(Mutex::new(start)));
-        let mut world = Self { dir, clock, roots, policy: Policy::default(), engine: None };
+        let mounts = TestMounts::default();
+        let mut world = Self { dir, clock, mounts, roots, policy: Policy::default(), engine: None };
         world.restart();
         world
     }
@@ -95,6 +109,7 @@ impl World {
             policy: self.policy.clone(),
             poll_interval: Duration::from_secs(30),
             watches: Box::new(NoWatches),
+            mounts: Box::new(self.mounts.clone()),
             clock: Box::new(self.clock.clone()),
             telemetry: Telemetry { metrics: Arc::new(Metrics::new()) },
         };
@@ -158,6 +173,26 @@ impl World {
 
     pub fn delete(&self, name: &str) {
         fs::remove_dir_all(self.path(name)).unwrap();
+    }
+
+    /// Mounts a directory at an empty one, or at none.
+    pub fn mount(&self, drive: &str, point: &str) {
+        let _ = fs::remove_dir(self.path(point));
+        self.rename(drive, point);
+        self.mounts.0.lock().unwrap().insert(self.path(point));
+    }
+
+    /// Unmounts it, and leaves the empty directory that it was mounted at.
+    pub fn unmount(&self, point: &str, drive: &str) {
+        self.rename(point, drive);
+        fs::create_dir(self.path(point)).unwrap();
+        self.mounts.0.lock().unwrap().remove(&self.path(point));
+    }
+
+    /// What the watcher makes of either.
+    pub fn hear_of_mount(&mut self, point: &str) {
+        let point = self.path(point);
+        self.engine().remounted(&[point].into());
     }
 
     /// Turns all clocks on together: time passes.

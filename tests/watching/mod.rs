@@ -12,6 +12,7 @@ use meshd::agent::AgentId;
 use meshd::clock::{Clock, SystemClock, monotonic};
 use meshd::decide::Policy;
 use meshd::disk::Kept;
+use meshd::disk::mounts::KernelMounts;
 use meshd::engine::{Engine, MeshCore, ReconcileResult, Setup, Vitals};
 use meshd::registry::{AgentRegistry, Reader, Record};
 use meshd::scope::Scope;
@@ -95,6 +96,7 @@ impl Live {
             policy: Policy::default(),
             poll_interval: POLLED_EVERY,
             watches: Box::new(watcher),
+            mounts: Box::new(KernelMounts),
             clock: Box::new(SystemClock::new()),
             telemetry: Telemetry { metrics: Arc::new(Metrics::new()) },
         };
