@@ -107,7 +107,8 @@ class World:
         for number, project in enumerate(self.projects):
             write(project, new_manifest(number))
         self.at = {load(project)["id"]: project for project in self.projects}
-        self.meshd = Meshd(args.meshd, [root, self.other], home, "--sweep-interval", "1h", "--grace-period", f"{GRACE:g}s")
+        flags = ("--sweep-interval", "1h", "--grace-period", f"{GRACE:g}s")
+        self.meshd = Meshd(args.meshd, [root, self.other], home, *flags)
         # Of two that are found in one pass the lower path wins, and this is the higher one.
         self.copy = os.path.join(self.other, "copy")
         shutil.copytree(self.projects[0], self.copy)
