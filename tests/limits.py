@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""limits.py: too few watches, instances or files, with the real binary: it says so once, finds everything, and recovers.
+"""limits.py: too few watches, instances or files, with the real binary: said once, everything found, and recovered.
 
   tests/limits.py [PART…] [--agents N] [--patient] [--meshd FILE] [--keep]
 
@@ -11,9 +11,9 @@
   one        one instance
   files      40 open files, and then none to spare: what could not be looked at is not called missing
 
-In the first five health says degraded, the log says it once, with numbers and what to raise; every kind of change is found by
-polling, with the next sweep an hour away; and when the limit is raised nothing is cold any more. The daemon is told to
-look again by SIGHUP; with --patient it is left to do so by itself, which takes it a minute.
+In the first five health says degraded; the log says it once, with numbers and what to raise; every kind of change is
+found by polling, with the next sweep an hour away; and when the limit is raised nothing is cold any more. The daemon is
+told to look again by SIGHUP; with --patient it is left to do so by itself, which takes it a minute.
 
 The limits are those of a user namespace that each part makes for itself; the machine's own are never written. At full
 size: --agents 2000 --patient. Exit status: 0 all hold, 1 not.
@@ -172,7 +172,7 @@ def started(args, home, flags, inside):
 
 
 def starved(args, home, grants, flags, relieve):
-    """A daemon that cannot watch everything, until `relieve` gives it what it lacks. Returns what the log says of it."""
+    """A daemon that cannot watch everything, until `relieve` gives it what it lacks. Returns what the log says."""
     meshd, projects = started(args, home, flags, grants.inside)
     try:
         degraded(meshd)
@@ -200,7 +200,7 @@ def degraded(meshd):
         raise Failed(f"the log does not say that {cold} of {needed} directories are not watched")
     root, metric = meshd.root(meshd.roots[0]), meshd.metric("meshd_cold_directories")
     if not 0 < root["coldDirectories"] <= cold or metric != cold:
-        raise Failed(f"{cold} directories are cold, {root['coldDirectories']} of the root and {metric:g} by the metrics")
+        raise Failed(f"{cold} are cold, {root['coldDirectories']} of the root and {metric:g} by the metrics")
 
 
 def every_kind(meshd, projects):

@@ -30,6 +30,10 @@ class Failed(Exception):
     """What must hold does not."""
 
 
+class Refused(Failed):
+    """A command says no."""
+
+
 class Skipped(Exception):
     """What a part needs is not to be had here."""
 
@@ -199,23 +203,26 @@ class Meshd:
                               capture_output=True, timeout=120, check=False)
 
     def answer(self, *arguments):
-        """What a command answers as JSON; None if it says no (exit status 1)."""
+        """What a command answers as JSON."""
         done = self.command(*arguments, "--json")
-        if done.returncode == 1 and not done.stdout.strip():
-            return None
         try:
             if done.returncode == 0:
                 return json.loads(done.stdout)
         except ValueError:
             pass
-        raise Failed(f"meshd {' '.join(arguments)} ended with {done.returncode}: "
-                     f"{(done.stderr or done.stdout)[-1000:].decode('utf-8', 'replace').strip()}")
+        kind = Refused if done.returncode == 1 else Failed
+        raise kind(f"meshd {' '.join(arguments)} ended with {done.returncode}: "
+                   f"{(done.stderr or done.stdout)[-1000:].decode('utf-8', 'replace').strip()}")
 
     def agents(self):
         return self.answer("list")["agents"]
 
     def agent(self, which):
-        return self.answer("show", which)
+        """One of them, or None if there is none."""
+        try:
+            return self.answer("show", which)
+        except Refused:
+            return None
 
     def events(self):
         """All events, oldest first."""
