@@ -36,7 +36,7 @@ pub fn unreadable(
             (UnreadableKind::Content, Some(next)) if !known => {
                 look_again.push((project.clone(), next.saturating_sub(site.standing)));
             }
-            (UnreadableKind::Content | UnreadableKind::Access, _) => {
+            (UnreadableKind::Content | UnreadableKind::Access | UnreadableKind::System, _) => {
                 let id =
                     view.recorded.values().find(|record| record.project == *project).map(|record| record.id.clone());
                 let detail = unreadable.why.clone();
@@ -72,5 +72,5 @@ pub fn changes(view: &View, roots: &Roots, problems: &BTreeSet<Problem>) -> Vec<
 
 /// Whether a manifest could not be looked at for the reason for which its root is degraded: that is told once, there.
 fn is_behind_what_was_not_listed(project: &Path, site: &Site, unreadable: &Unreadable, roots: &Roots) -> bool {
-    unreadable.kind == UnreadableKind::Access && site.root.as_ref().is_some_and(|root| roots.in_doubt(root, project))
+    unreadable.kind != UnreadableKind::Content && site.root.as_ref().is_some_and(|root| roots.in_doubt(root, project))
 }

@@ -123,6 +123,8 @@ pub enum UnreadableKind {
     Content,
     /// It is no regular file, behind a link, or the system refused to show it.
     Access,
+    /// The system failed: it had no file left to open, or its disk did not answer.
+    System,
 }
 
 /// Whether a project is a linked git worktree.

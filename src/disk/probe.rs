@@ -66,7 +66,10 @@ fn look(directory: &OwnedFd, project: &Path, scan_root: Option<Arc<Path>>) -> Pr
             }
             Err(why) => Probe::Unreadable(Unreadable { why, kind: UnreadableKind::Content }),
         },
-        Err(error) => unreadable(&format!("cannot read {MANIFEST}: {error}")),
+        Err(error) => {
+            let why = format!("cannot read {MANIFEST}: {error}");
+            Probe::Unreadable(Unreadable { why, kind: UnreadableKind::System })
+        }
     }
 }
 
@@ -87,7 +90,10 @@ fn refused(what: &str, errno: Errno) -> Probe {
     if errno == Errno::LOOP {
         return unreadable(&format!("{what} is behind a symbolic link, which is never followed"));
     }
-    unreadable(&format!("cannot look at {what}: {}", std::io::Error::from(errno)))
+    let why = format!("cannot look at {what}: {}", std::io::Error::from(errno));
+    let kind =
+        if matches!(errno, Errno::ACCESS | Errno::PERM) { UnreadableKind::Access } else { UnreadableKind::System };
+    Probe::Unreadable(Unreadable { why, kind })
 }
 
 fn not_regular(kind: FileType) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::pass::Engine;
 use super::site::{Eyes, deepest};
 use crate::agent::{AgentId, Moment};
-use crate::decide::{Checkout, Probe, Reach, Root, RootFound, Site, UnreadableKind, View};
+use crate::decide::{Checkout, Doubt, Probe, Reach, Root, RootFound, Site, UnreadableKind, View};
 use crate::disk::parallel::in_parallel;
 use crate::disk::{Trust, Walk, stat};
 use crate::scope::Scope;
@@ -76,6 +76,7 @@ impl Engine {
             let open = self.see_mounts(&mut view).into_iter().collect();
             self.close(&mut view, open, &mut brought_in);
         }
+        self.failed |= did_the_system_fail(&view);
         self.settle_doubts(&mut view, now);
         tell_worktrees_apart(&mut view);
         view
@@ -225,6 +226,14 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether something could not be looked at for a reason that passes without anything being announced about it.
+fn did_the_system_fail(view: &View) -> bool {
+    let is_failure =
+        |site: &Site| matches!(&site.probe, Probe::Unreadable(unreadable) if unreadable.kind == UnreadableKind::System);
+    view.roots.values().flat_map(|root| &root.unlisted).any(|unlisted| unlisted.doubt == Doubt::Root)
+        || view.sites.values().any(is_failure)
 }
 
 /// Where an id is claimed more than once, finds out which of the projects are linked worktrees.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use crate::decide::Policy;
 use crate::disk::Kept;
@@ -47,6 +47,8 @@ pub use run::{Facts, RelayState, SweepFacts, Vitals};
 #[derive(Clone)]
 pub struct MeshCore {
     requests: Sender<Request>,
+    /// Disconnected once the engine's thread has ended: what it was asked for in its last moment is answered by nobody.
+    ended: Receiver<()>,
     facts: Arc<run::Shared>,
 }
 
@@ -153,8 +155,13 @@ impl MeshCore {
         };
         let facts = Arc::new(run::Shared::new(vitals, engine.policy().clone(), relay));
         let runner = run::Runner::new(engine, inbox, receiver, facts.clone(), checkpoint);
-        std::thread::Builder::new().name("engine".to_owned()).spawn(move || runner.run())?;
-        Ok(Self { requests, facts })
+        let (alive, ended) = bounded(0);
+        let run = move || {
+            let _alive: Sender<()> = alive;
+            runner.run();
+        };
+        std::thread::Builder::new().name("engine".to_owned()).spawn(run)?;
+        Ok(Self { requests, ended, facts })
     }
 
     /// Reconciles a scope, and waits until what it found has settled.
@@ -240,7 +247,7 @@ impl MeshCore {
     pub fn stop(&self) {
         let (reply, answer) = bounded(1);
         if self.requests.send(Request::Stop { reply }).is_ok() {
-            let _ = answer.recv();
+            let _ = self.wait(&answer);
         }
     }
 
@@ -257,7 +264,15 @@ impl MeshCore {
     ) -> Result<T, EngineError> {
         let (reply, answer) = bounded(1);
         self.tell(move |runner| work(runner, reply));
-        answer.recv().unwrap_or(Err(EngineError::Stopped))
+        self.wait(&answer)
+    }
+
+    /// Waits for an answer, or for the end of whoever would give it.
+    fn wait<T>(&self, answer: &Receiver<Result<T, EngineError>>) -> Result<T, EngineError> {
+        select! {
+            recv(answer) -> answer => answer.unwrap_or(Err(EngineError::Stopped)),
+            recv(self.ended) -> _ => answer.try_recv().unwrap_or(Err(EngineError::Stopped)),
+        }
     }
 
     /// Has something done on the engine's thread that answers at once.

@@ -64,6 +64,8 @@ pub struct Engine {
     pub(super) trees: BTreeMap<Arc<Path>, Tree>,
     /// When each root was last swept while it was there, milliseconds since 1970.
     swept: HashMap<Arc<Path>, i64>,
+    /// Whether the system failed to show something since this was last asked.
+    pub(super) failed: bool,
     /// How many surveys were begun.
     pub(super) surveys: u64,
     /// What the last look found at the roots.
@@ -166,6 +168,7 @@ impl Engine {
             telemetry,
             trees: BTreeMap::new(),
             swept: HashMap::new(),
+            failed: false,
             surveys: 0,
             found: HashMap::new(),
             accepted: BTreeSet::new(),

@@ -411,6 +411,10 @@ impl Runner {
             self.ring_checkpoint();
         }
         self.tidying = Some(now + TIDY_PAUSE);
+        if std::mem::take(&mut self.engine.failed) {
+            // When it can be looked at again, nothing tells.
+            self.doubts.ask(now);
+        }
         self.tell_of_watcher();
         if !pass.outcome.failed.is_empty() {
             let scope = scope.clone();

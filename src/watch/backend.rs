@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use notify::event::{CreateKind, Event, EventKind, EventKindMask, ModifyKind, RemoveKind, RenameMode};
 use notify::{
@@ -14,6 +15,7 @@ use notify::{
 
 use super::facts::WatchFacts;
 use super::hint::{in_directory, in_dork};
+use crate::clock::monotonic;
 use crate::scope::Place;
 use crate::scope::inbox::Announcer;
 
@@ -101,6 +103,9 @@ pub struct Instance {
     thread: Thread,
 }
 
+/// How long an instance may take to give 4,096 watches back: some ten times what it does.
+const TIME_TO_END: Duration = Duration::from_millis(200);
+
 /// Whether notify's thread answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Thread {
@@ -141,6 +146,17 @@ impl Instance {
     #[must_use]
     pub fn is_deaf(&self) -> bool {
         self.is_deaf.load(Ordering::Acquire)
+    }
+
+    /// Gives all its watches back before it returns: where these are few, the next instance needs them.
+    pub fn end(self) {
+        let heard = self.is_deaf.clone();
+        drop(self);
+        let deadline = monotonic() + TIME_TO_END;
+        // Its thread, which has the other one, ends by itself.
+        while Arc::strong_count(&heard) > 1 && monotonic() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Watches directories in one batch. `renew` says which of them this instance believes to watch already: those are

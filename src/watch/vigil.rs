@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -42,8 +42,8 @@ fn touch(canary: &Path) -> std::io::Result<()> {
     File::options().append(true).create(true).mode(0o600).open(canary).map(drop)
 }
 
-/// Keeps watch until nobody is left to tell.
-pub fn keep(canary: &Path, roots: &RwLock<Vec<Arc<Path>>>, facts: &WatchFacts, announcer: &Announcer) {
+/// Keeps watch until the watcher is gone.
+pub fn keep(canary: &Path, roots: &RwLock<Vec<Arc<Path>>>, facts: &Weak<WatchFacts>, announcer: &Announcer) {
     let table = File::open(MOUNT_TABLE).ok();
     let clock = stepped();
     let mut mounted = mounts();
@@ -51,9 +51,11 @@ pub fn keep(canary: &Path, roots: &RwLock<Vec<Arc<Path>>>, facts: &WatchFacts, a
     let _ = touch(canary);
     let mut due = monotonic() + TOUCHED_EVERY;
     loop {
+        let Some(facts) = facts.upgrade() else { return };
         if due <= monotonic() {
-            due = monotonic() + listen(canary, facts, announcer);
+            due = monotonic() + listen(canary, &facts, announcer);
         }
+        drop(facts);
         let (mounts_changed, clock_changed) = wait(table.as_ref(), clock.as_ref(), due);
         if mounts_changed {
             let now = mounts();

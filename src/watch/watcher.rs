@@ -85,7 +85,7 @@ impl Watcher {
             facts: facts.clone(),
         };
         watcher.watch_canary();
-        let roots = watcher.door.roots.clone();
+        let (roots, facts) = (watcher.door.roots.clone(), Arc::downgrade(&facts));
         std::thread::Builder::new()
             .name("vigil".to_owned())
             .spawn(move || vigil::keep(&canary, &roots, &facts, &announcer))
@@ -214,8 +214,7 @@ impl Watcher {
     fn renew(&mut self, number: usize) -> Vec<PathBuf> {
         let Some(shard) = self.shards.get_mut(number).and_then(Option::take) else { return Vec::new() };
         let kind = shard.kind;
-        // Its thread ends by itself, and gives the watches back.
-        drop(shard);
+        shard.instance.end();
         self.gone.retain(|_, shard| *shard != number);
         let watched: Vec<PathBuf> =
             self.watched.iter().filter(|(_, shard)| **shard == number).map(|(path, _)| PathBuf::from(path)).collect();

@@ -163,15 +163,16 @@ fn a_relay_that_is_damaged_in_place_is_made_anew_by_the_next_sweep_of_the_daemon
     let home = two_projects();
     let (a, b) = (register(&home, "root/web/shop"), register(&home, "root/ops/deploy"));
     let state = home.below("state");
-    let mut daemon = std::process::Command::new(assert_cmd::cargo::cargo_bin("meshd"))
+    let daemon = std::process::Command::new(assert_cmd::cargo::cargo_bin("meshd"))
         .env_clear()
         .args(["run", "--sweep-interval", "100ms", "--log-level", "error", "--state-dir"])
         .arg(&state)
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = meshd::clock::monotonic() + std::time::Duration::from_secs(30);
+    let _daemon = Running(daemon);
     let until_reached = |what: &str| {
+        let deadline = meshd::clock::monotonic() + std::time::Duration::from_secs(30);
         while [&a, &b].iter().any(|id| home.json(&["show", id])["relay"] != "registered") {
             assert!(meshd::clock::monotonic() < deadline, "never healed: {what}");
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -202,6 +203,14 @@ fn a_relay_that_is_damaged_in_place_is_made_anew_by_the_next_sweep_of_the_daemon
         std::thread::sleep(std::time::Duration::from_millis(150));
         until_reached(what);
     }
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+}
+
+/// A daemon that runs no longer than its test, however that ends.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
