@@ -13,9 +13,10 @@ use serde::de::DeserializeOwned;
 use super::problem::Problem;
 use super::registration;
 use super::server::Api;
-use super::wire::{AcceptRoot, DaemonFacts, ReconcileRequest};
+use super::wire::{AcceptRoot, ReconcileRequest};
 use crate::engine::{EngineError, MeshCore, ReconcileResult};
 use crate::registration::StepError;
+use crate::report::DaemonFacts;
 use crate::scope::Scope;
 
 /// How long a busy engine is waited for, for what only it knows: the rest of the status is said in any case.
@@ -27,7 +28,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route("/api/mesh/status", get(status))
+        .route("/api/mesh/daemon", get(daemon))
         .route("/api/mesh/reconcile", post(reconcile))
         .route("/api/mesh/roots/accept", post(accept_root))
         .merge(registration::routes())
@@ -58,7 +59,7 @@ async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, text)], api.metrics.text())
 }
 
-async fn status(State(api): State<Api>) -> Json<DaemonFacts> {
+async fn daemon(State(api): State<Api>) -> Json<DaemonFacts> {
     let core = api.core.clone();
     let roots = tokio::task::spawn_blocking(move || core.roots_heard(TIME_TO_COUNT)).await;
     Json(DaemonFacts::of(api.core.facts(), &roots.ok().flatten().unwrap_or_default()))

@@ -17,4 +17,4 @@ mod wire_registration;
 
 pub use server::{Api, serve};
 pub use socket::{Socket, SocketError};
-pub use wire::{AcceptRoot, DaemonFacts, LastSweep, ReconcileRequest, RootHeard, WirePath, hex};
+pub use wire::{AcceptRoot, ReconcileRequest};

@@ -9,7 +9,6 @@ use axum::{Json, Router};
 use super::handlers::{ask, bad_request, parsed};
 use super::problem::Problem;
 use super::server::Api;
-use super::wire::WirePath;
 use super::wire_import::ImportRequest;
 use super::wire_registration::{
     AccessRequest, AllowAnswer, DenyRequest, HeartbeatRequest, HoldAnswer, HoldRequest, PathRequest, RecordAnswer,
@@ -18,6 +17,7 @@ use super::wire_registration::{
 use crate::agent::AgentId;
 use crate::engine::{ReconcileResult, Token, Verdict};
 use crate::registry::Taken;
+use crate::report::WirePath;
 
 /// What a heartbeat without a word is called.
 const HEARTBEAT: &str = "heartbeat";

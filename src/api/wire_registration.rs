@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::wire::WirePath;
 use crate::agent::{AgentId, Namespace};
 use crate::engine::{Begun, Denying, Intent, Outside, Strictness, Target, Token};
 use crate::registry::{Access, AccessPair};
+use crate::report::WirePath;
 
 /// `POST /api/mesh/holds`: a project whose manifest is about to be written or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

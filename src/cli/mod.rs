@@ -23,7 +23,6 @@ mod local;
 mod man;
 mod out;
 mod plan;
-mod reach;
 mod reconcile;
 mod register;
 mod relocate;
@@ -35,7 +34,6 @@ mod status;
 mod sync;
 mod unregister;
 mod update;
-mod wording;
 
 use clap::{Parser, Subcommand};
 
@@ -44,9 +42,10 @@ pub use exit::Exit;
 
 use crate::agent::Moment;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Given, Settings};
+use crate::config::{Given, RelayKind, Settings};
 use crate::registry::{Reader, RegistryError};
 use crate::relay::local::Post;
+use crate::report::Reach;
 use crate::telemetry::{Level, Log};
 use flags::Global;
 use out::Out;
@@ -175,6 +174,14 @@ impl Context {
                 CliError::Registry(error)
             }
         })
+    }
+
+    /// What the relay has.
+    fn reach(&self) -> Result<Reach, CliError> {
+        match self.settings.relay {
+            RelayKind::None => Ok(Reach::NoRelay),
+            RelayKind::Local => Ok(Reach::look(&self.settings.state_dir)?),
+        }
     }
 
     /// The mailboxes.

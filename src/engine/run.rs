@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::pass::{Engine, Pass};
 use super::requests::Waiting;
@@ -73,7 +74,7 @@ pub struct Facts {
 }
 
 /// How the relay stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RelayState {
     /// Which one it is.
