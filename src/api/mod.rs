@@ -7,6 +7,7 @@
 pub mod client;
 mod client_registration;
 mod handlers;
+mod metrics;
 mod problem;
 mod registration;
 mod server;
