@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::problem::Problem;
 use super::server::Api;
 use super::wire::{AcceptRoot, DaemonFacts, ReconcileRequest};
-use super::{metrics, registration};
+use super::{log_level, metrics, registration};
 use crate::engine::{EngineError, MeshCore, ReconcileResult};
 use crate::registration::StepError;
 use crate::scope::Scope;
@@ -30,6 +30,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/api/mesh/status", get(status))
         .route("/api/mesh/reconcile", post(reconcile))
         .route("/api/mesh/roots/accept", post(accept_root))
+        .merge(log_level::routes())
         .merge(registration::routes())
         .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this route has another"))
         .fallback(async |uri: Uri| Problem::new(StatusCode::NOT_FOUND, format!("there is no {}", uri.path())))

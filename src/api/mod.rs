@@ -7,6 +7,7 @@
 pub mod client;
 mod client_registration;
 mod handlers;
+mod log_level;
 mod metrics;
 mod problem;
 mod registration;
