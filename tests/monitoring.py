@@ -93,6 +93,12 @@ def by(found, name, label):
     return {key: value for key, value in sums.items() if value}
 
 
+def sizes(meshd):
+    found = samples(scrape(meshd)[1])
+    return {label: value for (name, *labels), value in found.items() if name == "meshd_registry_size_bytes"
+            for label in labels}
+
+
 def same(what, one, other):
     if one != other:
         raise Failed(f"{what}: the metrics say {one}, and it is {other}")
@@ -169,9 +175,10 @@ def metrics(args, home):
         }.items():
             same(name, found[name,], value)
         same("the version", by(found, "meshd_build_info", "version"), {daemon["version"]: 1})
-        for file, path in (("database", "registry.db"), ("log", "registry.db-wal")):
-            size = os.stat(os.path.join(meshd.state_dir, path)).st_size
-            same(f"the size of {path}", found["meshd_registry_size_bytes", ("file", file)], size)
+        # A checkpoint may come in between.
+        until("the sizes of the registry's files are told", lambda: sizes(meshd) == {
+            ("file", file): os.stat(os.path.join(meshd.state_dir, path)).st_size
+            for file, path in (("database", "registry.db"), ("log", "registry.db-wal"))})
         soon = found["meshd_next_sweep_timestamp_seconds",] - time.time()
         if not 0 < soon < 400:
             raise Failed(f"the next sweep is due in {soon:.0f} s, and every 5 minutes there is one")
