@@ -117,7 +117,7 @@ pub fn homes() -> BTreeSet<PathBuf> {
 }
 
 /// The home of a user in the text of `/etc/passwd`.
-fn home_of(users: &[u8], user: u32) -> Option<PathBuf> {
+pub(super) fn home_of(users: &[u8], user: u32) -> Option<PathBuf> {
     users.split(|byte| *byte == b'\n').find_map(|line| {
         let mut fields = line.split(|byte| *byte == b':').skip(2);
         let is_user = fields.next()? == user.to_string().as_bytes();

@@ -94,12 +94,13 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
 ];
 
 /// Where each library may be named: files and directories below `src`. Every dependency has its line here.
-const HOMES: [(&str, &[&str]); 31] = [
+const HOMES: [(&str, &[&str]); 32] = [
     ("notify", &["watch/backend.rs"]),
     ("rusqlite", &["registry", "relay/local"]),
     ("axum", &["api"]),
     ("utoipa", &["engine", "report", "api"]),
     ("utoipa_axum", &["api"]),
+    ("percent_encoding", &["api"]),
     ("tokio_io_timeout", &["api"]),
     ("hyper", &["api"]),
     ("hyper_util", &["api"]),
@@ -121,19 +122,9 @@ const HOMES: [(&str, &[&str]); 31] = [
     ("anyhow", &["main.rs"]),
     (
         "rustix",
-        &[
-            "disk",
-            "clock.rs",
-            "lock.rs",
-            "api",
-            "relay/local",
-            "watch",
-            "systemd.rs",
-            "cli/events.rs",
-            "daemon/signals.rs",
-        ],
+        &["disk", "clock.rs", "lock.rs", "api", "relay/local", "watch", "systemd.rs", "cli/events.rs", "daemon"],
     ),
-    ("crossbeam_channel", &["scope", "relay", "watch", "engine", "daemon.rs", "daemon"]),
+    ("crossbeam_channel", &["scope", "relay", "watch", "engine", "api/feed.rs", "daemon.rs", "daemon"]),
     ("tokio", &["api", "daemon.rs", "daemon"]),
     ("serde", ANYWHERE),
     ("serde_json", ANYWHERE),
