@@ -11,11 +11,7 @@ const REASONS = {
   root_offline: "scan root offline",
   out_of_scope: "under no scan root",
 };
-const PROBLEMS = {
-  unreadable: "manifest unreadable",
-  duplicate_id: "id held by another",
-  contested: "id contested",
-};
+const PROBLEMS = { unreadable: "manifest unreadable", duplicate_id: "id held by another", contested: "id contested" };
 
 // The worst last, so that sorting downwards puts it first.
 const SEVERITY = new Map(STATUSES.map((status, index) => [status, index]));
@@ -36,7 +32,11 @@ export const COLUMNS = [
   // The youngest first: what is sorted is the age and not the moment.
   { key: "age", title: "Age", compare: (one, other) => other.seenMs - one.seenMs },
   // Those with a reason first.
-  { key: "reason", title: "Reason", compare: (one, other) => (one.reason === "") - (other.reason === "") || letters.compare(one.reason, other.reason) },
+  {
+    key: "reason",
+    title: "Reason",
+    compare: (one, other) => (one.reason === "") - (other.reason === "") || letters.compare(one.reason, other.reason),
+  },
 ];
 
 /** A reason or a kind of problem in few words. */
@@ -47,7 +47,10 @@ export function inWords(code) {
 /** What must match: words anywhere, and of each choice the one that is chosen or none. */
 export class Filter {
   constructor({ text = "", status = "", runtime = "", namespace = "" } = {}) {
-    this.words = text.toLowerCase().split(/\s+/u).filter((word) => word !== "");
+    this.words = text
+      .toLowerCase()
+      .split(/\s+/u)
+      .filter((word) => word !== "");
     Object.assign(this, { status, runtime, namespace });
   }
 
@@ -61,10 +64,12 @@ export class Filter {
   }
 
   matches(row) {
-    return (this.status === "" || row.status === this.status)
-      && (this.runtime === "" || row.runtime === this.runtime)
-      && (this.namespace === "" || row.namespace === this.namespace)
-      && this.matchesText(row.searched);
+    return (
+      (this.status === "" || row.status === this.status) &&
+      (this.runtime === "" || row.runtime === this.runtime) &&
+      (this.namespace === "" || row.namespace === this.namespace) &&
+      this.matchesText(row.searched)
+    );
   }
 }
 
@@ -93,14 +98,15 @@ export class Agents {
     this.#rows.delete(id);
   }
 
-  /** What is wrong with the manifests of which projects: it is the reason of an agent that is not unreachable. */
+  /** What is wrong with the manifests of which projects: it is the reason of an agent that is not unreachable. Whether any
+   *  agent has another reason now. */
   setProblems(problems) {
     const known = new Map(problems.map((problem) => [problem.projectPath, problem.kind]));
     const before = this.#problems;
     this.#problems = known;
-    for (const row of this.#rows.values()) {
-      if (before.get(row.agent.projectPath) !== known.get(row.agent.projectPath)) this.put(row.agent);
-    }
+    const rows = [...this.#rows.values()].filter(({ path }) => before.get(path) !== known.get(path));
+    for (const row of rows) this.put(row.agent);
+    return rows.length > 0;
   }
 
   /** The rows that match, in an order by a column's key. */
@@ -108,7 +114,10 @@ export class Agents {
     const compare = COLUMNS.find((column) => column.key === key).compare;
     const way = descending ? -1 : 1;
     const rows = [...this.#rows.values()].filter((row) => filter.matches(row));
-    return rows.sort((one, other) => way * compare(one, other) || letters.compare(one.name, other.name) || (one.id < other.id ? -1 : 1));
+    return rows.sort(
+      (one, other) =>
+        way * compare(one, other) || letters.compare(one.name, other.name) || (one.id < other.id ? -1 : 1),
+    );
   }
 
   /** How many there are of each value of a key, sorted by it. */
@@ -132,7 +141,10 @@ export class Agents {
       place: placeOf(agent),
       seenMs: Date.parse(agent.lastSeenAt ?? agent.registeredAt ?? "") || 0,
       reason: this.#reason(agent),
-      searched: searched.filter((text) => typeof text === "string").join("\n").toLowerCase(),
+      searched: searched
+        .filter((text) => typeof text === "string")
+        .join("\n")
+        .toLowerCase(),
     };
   }
 

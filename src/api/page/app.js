@@ -83,7 +83,7 @@ function showConnection(state) {
 
 // -- what is shown -------------------------------------------------------------
 function showFacts({ status, problems, sweeps }) {
-  agents.setProblems(problems);
+  if (agents.setProblems(problems) && loaded) refresh();
   showProblems(at("problem-list"), problems);
   showRoots(at("roots"), status.roots ?? []);
   showDaemon(at("daemon-facts"), status);
@@ -92,7 +92,6 @@ function showFacts({ status, problems, sweeps }) {
   at("problem-count").hidden = problems.length === 0;
   put(at("problem-count"), number(problems.length));
   put(at("problems-title"), problems.length === 0 ? "Problems" : `Problems (${number(problems.length)})`);
-  if (loaded) refresh();
 }
 
 function showCounts() {
@@ -101,8 +100,13 @@ function showCounts() {
   const home = at("counts");
   if (home.childElementCount === 0) {
     for (const [status] of chips) {
-      const chip = make("button", { type: "button", class: `chip ${status || "all"}` }, status === "" ? null : shape(status),
-        make("b", {}), make("span", {}, status || "agents"));
+      const chip = make(
+        "button",
+        { type: "button", class: `chip ${status || "all"}` },
+        status === "" ? null : shape(status),
+        make("b", {}),
+        make("span", {}, status || "agents"),
+      );
       chip.addEventListener("click", () => {
         choices.status.value = choices.status.value === status ? "" : status;
         refresh();
@@ -118,11 +122,14 @@ function showCounts() {
 
 function showChoices() {
   for (const [key, select] of Object.entries(choices)) {
-    const all = { status: "Status", runtime: "Runtime", namespace: "Namespace" }[key];
-    const options = [["", all], ...agents.tally(key).filter(([value]) => value !== "").map(([value, many]) => [value, `${value} (${number(many)})`])];
-    // What is chosen stays so, even when there is none of it any more.
-    if (select.value !== "" && !options.some(([value]) => value === select.value)) options.push([select.value, `${select.value} (0)`]);
+    const counts = new Map(agents.tally(key));
+    counts.delete("");
+    // Every status can be asked for. And what is chosen stays so, even when there is none of it any more.
+    const values = key === "status" ? STATUSES : [...counts.keys()];
     const chosen = select.value;
+    if (chosen !== "" && !values.includes(chosen)) values.push(chosen);
+    const texts = values.map((value) => [value, `${value} (${number(counts.get(value) ?? 0)})`]);
+    const options = [["", { status: "Status", runtime: "Runtime", namespace: "Namespace" }[key]], ...texts];
     options.forEach(([value, text], index) => {
       const option = select.options[index] ?? select.appendChild(make("option"));
       option.value = value;
@@ -135,8 +142,8 @@ function showChoices() {
 
 /** Shows what search and filters leave, in the view that is looked at. */
 function refresh() {
-  const of = (select) => select.value;
-  filter = new Filter({ text: search.value, status: of(choices.status), runtime: of(choices.runtime), namespace: of(choices.namespace) });
+  const chosen = Object.entries(choices).map(([key, select]) => [key, select.value]);
+  filter = new Filter({ text: search.value, ...Object.fromEntries(chosen) });
   const found = agents.found(filter, table.sort);
   at("main").hidden = false;
   at("views").hidden = false;
@@ -151,7 +158,10 @@ function refresh() {
   at("main").classList.toggle("bare", agents.size === 0);
   at("main").classList.toggle("barren", found.length === 0);
   at("clear").disabled = filter.isEmpty;
-  put(at("found"), filter.isEmpty ? count(agents.size, "agent") : `${number(found.length)} of ${count(agents.size, "agent")}`);
+  put(
+    at("found"),
+    filter.isEmpty ? count(agents.size, "agent") : `${number(found.length)} of ${count(agents.size, "agent")}`,
+  );
   const unreachable = new Map(agents.tally("status")).get("unreachable") ?? 0;
   document.title = unreachable > 0 ? `meshd: ${number(unreachable)} unreachable` : "meshd";
 }
@@ -213,6 +223,8 @@ function key(event) {
     search.value = "";
     refresh();
   } else if ((event.key === "Enter" || event.key === "ArrowDown") && event.target === search) {
+    // What was typed last may not have been looked for yet.
+    refresh();
     table.grid.focus();
     table.move(1);
   } else if (event.key === "/" && typing === null) {

@@ -52,10 +52,10 @@ export class EventParser {
  * `reconnecting`, and `ended` with the NoSession that a person must mend.
  */
 export class EventStream {
-  #after;
-  #stop = null;
+  #after = null;
+  // The one that follows now: one that was told to stop and still waits for an answer does nothing with it.
+  #current = null;
   #wake = null;
-  #running = false;
 
   constructor({ told, lost, state, ended }) {
     Object.assign(this, { told, lost, state, ended });
@@ -63,24 +63,34 @@ export class EventStream {
 
   /** Begins after the event with this number; from now on, if there is none. */
   async follow(after) {
-    if (this.#running) return;
-    this.#running = true;
+    this.stop();
+    const mine = new AbortController();
+    this.#current = mine;
     this.#after = after;
     let wait = FIRST_WAIT_MS;
-    while (this.#running) {
+    for (;;) {
       try {
-        await this.#read(() => { wait = FIRST_WAIT_MS; });
+        await this.#read(mine, () => {
+          wait = FIRST_WAIT_MS;
+        });
       } catch (error) {
-        if (error instanceof NoSession) {
-          this.#running = false;
+        if (mine === this.#current && error instanceof NoSession) {
           this.ended(error);
           return;
         }
       }
+      if (mine !== this.#current) return;
       this.state("reconnecting");
       await this.#pause(wait);
       wait = Math.min(wait * 2, LONGEST_WAIT_MS);
     }
+  }
+
+  /** Follows no more. */
+  stop() {
+    this.#current?.abort();
+    this.#current = null;
+    this.#wake?.();
   }
 
   /** Tries at once, if it waits: somebody looks at the page again, or the network came back. */
@@ -88,13 +98,15 @@ export class EventStream {
     this.#wake?.();
   }
 
-  async #read(connected) {
-    this.#stop = new AbortController();
+  async #read(mine, connected) {
+    // A connection that died is given up, and the next one is made.
+    const dead = new AbortController();
+    const signal = AbortSignal.any([mine.signal, dead.signal]);
     const headers = { Accept: "text/event-stream" };
     if (this.#after !== null) headers["Last-Event-ID"] = String(this.#after);
-    let silence = this.#watchSilence();
+    let silence = setTimeout(() => dead.abort(), SILENCE_MS);
     try {
-      const response = await request("/api/mesh/events", { headers, signal: this.#stop.signal });
+      const response = await request("/api/mesh/events", { headers, signal });
       const reader = response.body.getReader();
       const decoder = new TextDecoder();
       const parser = new EventParser();
@@ -102,9 +114,9 @@ export class EventStream {
       this.state("live");
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) return;
+        if (done || mine !== this.#current) return;
         clearTimeout(silence);
-        silence = this.#watchSilence();
+        silence = setTimeout(() => dead.abort(), SILENCE_MS);
         this.#tell(parser.push(decoder.decode(value, { stream: true })));
       }
     } finally {
@@ -119,11 +131,8 @@ export class EventStream {
       if (event.name === "resync") this.lost();
       else known.push(event);
     }
-    if (known.length > 0) this.told(known.map(readEvent).filter((event) => event !== null));
-  }
-
-  #watchSilence() {
-    return setTimeout(() => this.#stop.abort(), SILENCE_MS);
+    const told = known.map(readEvent).filter((event) => event !== null);
+    if (told.length > 0) this.told(told);
   }
 
   #pause(ms) {
@@ -133,7 +142,9 @@ export class EventStream {
         clearTimeout(timer);
         resolve();
       };
-    }).finally(() => { this.#wake = null; });
+    }).finally(() => {
+      this.#wake = null;
+    });
   }
 }
 

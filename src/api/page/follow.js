@@ -22,29 +22,83 @@ const IDLE_EVERY_MS = 30000;
 // When an agent was last heard of changes without an event too, and shows only in the list.
 const OLD_LIST_MS = 300000;
 
-// How long to wait after something went wrong other than the connection, which the stream looks after.
+// How long to wait after an answer that did not come, where the stream does not say when the daemon is back.
 const RETRY_MS = 2000;
+
+/** Work that is done again and again and never twice at a time: what is planned meanwhile is done after it. */
+class Lane {
+  #timer = null;
+  #dueMs = Infinity;
+  #busy = false;
+
+  constructor(work) {
+    this.work = work;
+  }
+
+  plan(inMs) {
+    const dueMs = performance.now() + inMs;
+    if (dueMs >= this.#dueMs) return;
+    this.#dueMs = dueMs;
+    if (!this.#busy) this.#wait();
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    this.#dueMs = Infinity;
+  }
+
+  #wait() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#run(), Math.max(0, this.#dueMs - performance.now()));
+  }
+
+  async #run() {
+    this.#dueMs = Infinity;
+    this.#busy = true;
+    await this.work();
+    this.#busy = false;
+    if (this.#dueMs < Infinity) this.#wait();
+  }
+}
 
 /**
  * `agents` is kept true. `changed` is called with the ids that were touched after it changed, `facts` with what else the
- * daemon says, `happened` with events and whether they are of the past, `forgotten` when the past is gone, `state` with
- * how the connection is, `ended` with the NoSession that a person must mend.
+ * daemon says, `happened` with events, `forgotten` when the past is gone, `state` with how the connection is, `ended` with
+ * the NoSession that a person must mend.
  */
 export class Follower {
+  // Ids of agents that may have changed, and whether the last that was heard is that they are gone.
   #touched = new Map();
   #all = true;
-  #facts = true;
+  // The number of the last event that was there before the list was.
   #past = 0;
-  #live = false;
   #loaded = false;
-  #timer = null;
-  #running = false;
+  #live = false;
   #listedAt = -Infinity;
   #listTook = 0;
   #factsAt = -Infinity;
 
   constructor({ agents, changed, facts, happened, forgotten, state, ended }) {
     Object.assign(this, { agents, changed, facts, happened, forgotten, state, ended });
+    // Two lanes: what is changed on disk shows while slower questions are still being answered.
+    this.agentLane = new Lane(() =>
+      this.#try(
+        () => this.#askAgents(),
+        () => this.#lostSight(),
+      ),
+    );
+    this.factLane = new Lane(() =>
+      this.#try(
+        () => this.#askFacts(),
+        () => this.factLane.plan(RETRY_MS),
+      ),
+    );
+    this.firstLane = new Lane(() =>
+      this.#try(
+        () => this.#begin(),
+        () => this.#beginAgain(),
+      ),
+    );
     this.stream = new EventStream({
       told: (events) => this.#told(events),
       lost: () => this.#lost(),
@@ -58,57 +112,81 @@ export class Follower {
 
   /** Begins, or begins again with a new session. */
   start() {
-    this.#all = true;
-    this.#facts = true;
-    this.#live = true;
+    this.#end(null);
+    this.firstLane.plan(0);
+  }
+
+  async #begin() {
+    // The facts first: their number of the last event is from before the list, so no event falls between the two.
+    await this.#askFacts();
+    await this.#askList();
+    this.#loaded = true;
+    // A little of the past, to see what led here.
+    this.stream.follow(this.#past > 0 ? Math.max(0, this.#past - MOST_EVENTS) : null);
+  }
+
+  #beginAgain() {
+    this.state("reconnecting");
+    this.firstLane.plan(RETRY_MS);
+  }
+
+  #end(error) {
+    for (const lane of [this.firstLane, this.agentLane, this.factLane]) lane.stop();
+    this.stream.stop();
     this.#loaded = false;
-    this.#plan(0);
+    this.#live = false;
+    this.#all = true;
+    this.#touched.clear();
+    if (error !== null) this.ended(error);
+  }
+
+  async #try(work, failed) {
+    try {
+      await work();
+    } catch (error) {
+      if (error instanceof NoSession) this.#end(error);
+      else failed();
+    }
   }
 
   #told(events) {
-    const past = events.filter((event) => event.seq <= this.#past);
+    this.happened(events);
     const now = events.filter((event) => event.seq > this.#past);
-    if (past.length > 0) this.happened(past);
-    if (now.length === 0) return;
-    this.happened(now);
     for (const { event, agentId } of now) {
       if (agentId === undefined || !event.startsWith("agent.")) continue;
       this.#touched.set(agentId, event === "agent.removed" || event === "agent.unregistered");
     }
-    this.#facts = true;
-    this.#plan(FLUSH_MS);
+    if (this.#touched.size > 0) this.agentLane.plan(this.#patience());
+    if (now.length > 0) this.factLane.plan(Math.max(FLUSH_MS, this.#factsAt + FACTS_EVERY_MS - performance.now()));
   }
 
   #lost() {
+    // Numbers may begin at one again: nothing is of the past any more.
     this.#past = 0;
     this.#all = true;
-    this.#facts = true;
     this.forgotten();
-    this.#plan(FLUSH_MS);
+    this.agentLane.plan(FLUSH_MS);
+    this.factLane.plan(FLUSH_MS);
+  }
+
+  #lostSight() {
+    this.#all = true;
+    if (this.#live) this.agentLane.plan(RETRY_MS);
   }
 
   #state(state) {
-    const live = state === "live";
-    // Back after a break: the events that were missed come by themselves, the counts do not.
-    if (live && !this.#live) this.#facts = true;
-    this.#live = live;
+    this.#live = state === "live";
     this.state(state);
-    if (live) this.#plan(0);
-  }
-
-  #end(error) {
-    this.#live = false;
-    this.#loaded = false;
-    clearTimeout(this.#timer);
-    this.#timer = null;
-    this.ended(error);
+    if (!this.#live) return;
+    // Back after a break: the events that were missed come by themselves, the counts do not.
+    this.factLane.plan(0);
+    if (this.#all) this.agentLane.plan(0);
   }
 
   #idle() {
-    if (document.hidden || !this.#live || !this.#loaded) return;
-    this.#facts = true;
-    if (performance.now() - this.#listedAt > OLD_LIST_MS) this.#all = true;
-    this.#plan(0);
+    if (document.hidden || !this.#live) return;
+    this.factLane.plan(0);
+    if (performance.now() - this.#listedAt > OLD_LIST_MS) this.#wantAll();
   }
 
   #looked() {
@@ -117,58 +195,27 @@ export class Follower {
     if (performance.now() - this.#factsAt > IDLE_EVERY_MS) this.#idle();
   }
 
-  #plan(ms) {
-    if (this.#timer === null) this.#timer = setTimeout(() => this.#run(), ms);
+  #wantAll() {
+    this.#all = true;
+    this.agentLane.plan(this.#patience());
   }
 
-  async #run() {
-    // The timer stays set while this runs, so that there is one run at a time and answers never overtake each other.
-    try {
-      await this.#look();
-    } catch (error) {
-      if (error instanceof NoSession) {
-        this.#end(error);
-        return;
-      }
-      this.#all = true;
-      this.#facts = true;
-      // Before the first look there is no stream that would say that the daemon is away.
-      if (!this.#loaded) this.state("reconnecting");
-      this.#timer = null;
-      if (this.#live) this.#plan(RETRY_MS);
-      return;
-    }
-    this.#timer = null;
-    const wait = this.#due();
-    if (wait !== null && this.#live) this.#plan(wait);
+  get #wantsList() {
+    return this.#all || this.#touched.size > MOST_SINGLE;
   }
 
-  // In how many milliseconds something is to be asked; null if nothing is.
-  #due() {
-    const now = performance.now();
-    const waits = [];
-    if (this.#all || this.#touched.size > MOST_SINGLE) waits.push(this.#listedAt + Math.max(LIST_EVERY_MS, 3 * this.#listTook) - now);
-    else if (this.#touched.size > 0) waits.push(FLUSH_MS);
-    if (this.#facts) waits.push(this.#factsAt + FACTS_EVERY_MS - now);
-    return waits.length === 0 ? null : Math.max(0, Math.min(...waits));
+  // How long what is wanted can wait: a list no sooner than a while after the last, which took what it took.
+  #patience() {
+    const listMs = this.#listedAt + Math.max(LIST_EVERY_MS, 3 * this.#listTook) - performance.now();
+    return this.#wantsList ? Math.max(FLUSH_MS, listMs) : FLUSH_MS;
   }
 
-  async #look() {
-    const now = performance.now();
-    const first = !this.#loaded;
-    // The first time, the facts come first: their number of the last event is from before the list.
-    if (first) await this.#askFacts();
-    if (this.#all || this.#touched.size > MOST_SINGLE) {
-      if (now >= this.#listedAt + Math.max(LIST_EVERY_MS, 3 * this.#listTook)) await this.#askList();
-    } else if (this.#touched.size > 0) {
-      await this.#askEach();
-    }
-    if (first) {
-      this.#loaded = true;
-      this.stream.follow(this.#past > 0 ? Math.max(0, this.#past - MOST_EVENTS) : null);
-    } else if (this.#facts && performance.now() >= this.#factsAt + FACTS_EVERY_MS) {
-      await this.#askFacts();
-    }
+  async #askAgents() {
+    if (!this.#wantsList) await this.#askEach();
+    // It was planned as a few, and became many since.
+    else if (this.#patience() > FLUSH_MS) this.agentLane.plan(this.#patience());
+    else await this.#askList();
+    if (this.#touched.size > 0) this.agentLane.plan(this.#patience());
   }
 
   async #askList() {
@@ -186,29 +233,29 @@ export class Follower {
   async #askEach() {
     const touched = [...this.#touched];
     this.#touched.clear();
-    await Promise.all(touched.map(async ([id, gone]) => {
-      const agent = gone ? null : await askAgent(id);
-      if (agent === null) this.agents.remove(id);
-      else this.agents.put(agent);
-    }));
+    await Promise.all(
+      touched.map(async ([id, gone]) => {
+        const agent = gone ? null : await askAgent(id);
+        if (agent === null) this.agents.remove(id);
+        else this.agents.put(agent);
+      }),
+    );
     this.changed(touched.map(([id]) => id));
   }
 
   async #askFacts() {
-    this.#facts = false;
     const [status, { problems }, { sweeps }] = await Promise.all([get("status"), get("problems"), get("sweeps")]);
     this.#factsAt = performance.now();
     if (!this.#loaded) this.#past = status.lastEvent ?? 0;
     this.facts({ status, problems, sweeps });
-    const counted = [status.activeCount, status.inactiveCount, status.staleCount, status.unreachableCount];
-    if (this.#loaded && this.#touched.size === 0 && !this.#agrees(counted)) this.#all = true;
+    if (this.#loaded && this.#touched.size === 0 && !this.#agrees(status)) this.#wantAll();
   }
 
   // Whether the rows are those that the daemon counted. If not, some became old without an event.
-  #agrees([active, inactive, stale, unreachable]) {
+  #agrees({ activeCount, inactiveCount, staleCount, unreachableCount }) {
     const rows = new Map(this.agents.tally("status"));
-    const counted = { active, inactive, stale, unreachable };
-    return Object.entries(counted).every(([status, many]) => many === undefined || (rows.get(status) ?? 0) === many);
+    const counted = { active: activeCount, inactive: inactiveCount, stale: staleCount, unreachable: unreachableCount };
+    return Object.entries(counted).every(([status, many]) => (rows.get(status) ?? 0) === many);
   }
 }
 

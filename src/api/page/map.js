@@ -10,6 +10,8 @@ import { count, number } from "./time.js";
 
 const SQUARE = 12;
 const STEP = 16;
+// Of a block, as the style sheet has it.
+const PADDING = 12;
 
 // More blocks than this are no picture any more, and a page full of elements. The others are counted, and found by search.
 const MOST_BLOCKS = 400;
@@ -31,6 +33,7 @@ export class NamespaceMap {
 
   /** Shows these agents, if the map is what is looked at. */
   show(list, visible) {
+    const before = this.#visible;
     this.#visible = visible;
     if (!visible) return;
     const groups = new Map();
@@ -42,18 +45,29 @@ export class NamespaceMap {
     const blocks = new Map(names.map((name) => [name, this.#blocks.get(name) ?? this.#makeBlock(name)]));
     for (const [name, block] of this.#blocks) if (!blocks.has(name)) block.element.remove();
     this.#blocks = blocks;
+    const changed = [];
     names.forEach((name, index) => {
       const block = blocks.get(name);
-      if (this.home.children[index] !== block.element) this.home.insertBefore(block.element, this.home.children[index] ?? null);
-      this.#set(block, groups.get(name).sort((one, other) => (one.name < other.name ? -1 : 1)));
+      if (this.home.children[index] !== block.element)
+        this.home.insertBefore(block.element, this.home.children[index] ?? null);
+      if (this.#set(block, groups.get(name).sort(byNameAndId)) || !before) changed.push(block);
     });
-    put(this.rest, groups.size > names.length ? `${count(groups.size - names.length, "namespace")} more: search, or choose one above.` : "");
-    this.home.append(this.rest);
-    this.#drawAll();
+    put(
+      this.rest,
+      groups.size > names.length ?
+        `${count(groups.size - names.length, "namespace")} more: search, or choose one above.`
+      : "",
+    );
+    if (this.home.lastChild !== this.rest) this.home.append(this.rest);
+    this.#lay(changed);
   }
 
   #makeBlock(name) {
-    const title = make("button", { type: "button", title: `${name}: show its agents as a table` }, foreign(name || "(none)"));
+    const title = make(
+      "button",
+      { type: "button", title: `${name}: show its agents as a table` },
+      foreign(name || "(none)"),
+    );
     const total = make("span", { class: "total" });
     const counts = make("p", { class: "by-status" });
     const option = make("div", { role: "option", id: `square-${crypto.randomUUID()}`, "aria-selected": "true" });
@@ -70,22 +84,42 @@ export class NamespaceMap {
     return block;
   }
 
+  // Whether they are others than before: most news is of one agent, and the other blocks stay as they are drawn.
   #set(block, rows) {
+    if (rows.length === block.rows.length && rows.every((row, index) => row === block.rows[index])) return false;
     block.rows = rows;
     block.element.classList.toggle("wide", rows.length > 300);
     put(block.total, number(rows.length));
     const tally = STATUSES.map((status) => [status, rows.filter((row) => row.status === status).length]);
-    block.counts.replaceChildren(...tally.filter(([, many]) => many > 0).map(([status, many]) => make("span", { title: status },
-      shape(status), number(many), make("span", { class: "hidden" }, ` ${status} `))));
+    block.counts.replaceChildren(
+      ...tally
+        .filter(([, many]) => many > 0)
+        .map(([status, many]) =>
+          make(
+            "span",
+            { title: status },
+            shape(status),
+            number(many),
+            make("span", { class: "hidden" }, ` ${status} `),
+          ),
+        ),
+    );
     if (block.at >= rows.length) block.at = -1;
+    return true;
   }
 
   #drawAll() {
-    if (!this.#visible) return;
+    if (this.#visible) this.#lay([...this.#blocks.values()]);
+  }
+
+  #lay(blocks) {
+    if (blocks.length === 0) return;
     const style = getComputedStyle(this.home);
-    this.colours = Object.fromEntries([...STATUSES, "ink"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    this.colours = Object.fromEntries(
+      [...STATUSES, "ink"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
+    );
     // Read all widths before anything is changed: one layout instead of one for each block.
-    const widths = [...this.#blocks.values()].map((block) => [block, block.element.clientWidth - 24]);
+    const widths = blocks.map((block) => [block, block.element.clientWidth - 2 * PADDING]);
     for (const [block, width] of widths) this.#layOut(block, width);
   }
 
@@ -128,7 +162,8 @@ export class NamespaceMap {
     if (block.at === index) return;
     block.at = index;
     const row = block.rows[index];
-    const said = row === undefined ? "" : [row.name, row.status, row.reason, row.path].filter((text) => text !== "").join(" · ");
+    const said =
+      row === undefined ? "" : [row.name, row.status, row.reason, row.path].filter((text) => text !== "").join(" · ");
     put(this.pointed, said);
     put(block.option, said);
     attribute(block.canvas, "title", row === undefined ? null : said);
@@ -146,7 +181,14 @@ export class NamespaceMap {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const last = block.rows.length - 1;
     const moves = {
-      ArrowRight: 1, ArrowLeft: -1, ArrowDown: block.columns, ArrowUp: -block.columns, j: 1, k: -1, Home: -last, End: last,
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      ArrowDown: block.columns,
+      ArrowUp: -block.columns,
+      j: 1,
+      k: -1,
+      Home: -last,
+      End: last,
     };
     if (event.key in moves) this.#point(block, Math.max(0, Math.min(last, block.at + moves[event.key])));
     else if (event.key === "Enter" || event.key === " ") this.#openAt(block, block.at);
@@ -154,6 +196,11 @@ export class NamespaceMap {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+function byNameAndId(one, other) {
+  if (one.name !== other.name) return one.name < other.name ? -1 : 1;
+  return one.id < other.id ? -1 : 1;
 }
 
 // The same shapes as in the table: full, half full, empty, crossed.

@@ -21,18 +21,24 @@ export function showProblems(home, problems) {
   }
   const cards = problems.slice(0, MOST_PROBLEMS).map(card);
   const rest = problems.length - cards.length;
-  home.replaceChildren(...cards, ...(rest > 0 ? [make("p", { class: "quiet" }, `and ${count(rest, "more problem")}: `, make("code", {}, "meshd status"))] : []));
+  home.replaceChildren(
+    ...cards,
+    ...(rest > 0 ?
+      [make("p", { class: "quiet" }, `and ${count(rest, "more problem")}: `, make("code", {}, "meshd status"))]
+    : []),
+  );
 }
 
 function card({ kind, projectPath, agentId, detail, since, remedy }) {
   const title = inWords(kind);
-  const about = agentId
-    ? make("a", { href: `#agent=${encodeURIComponent(agentId)}` }, "the agent’s story")
-    : null;
-  return make("article", { class: "problem" },
+  const about = agentId ? make("a", { href: `#agent=${encodeURIComponent(agentId)}` }, "the agent’s story") : null;
+  return make(
+    "article",
+    { class: "problem" },
     make("h3", {}, shape("problem"), title[0].toUpperCase() + title.slice(1), ago(since)),
     make("p", { class: "path" }, foreign(projectPath)),
     make("p", {}, foreign(detail)),
     remedy ? make("p", { class: "remedy" }, make("b", {}, "What to do: "), foreign(remedy)) : null,
-    about ? make("p", {}, about) : null);
+    about ? make("p", {}, about) : null,
+  );
 }

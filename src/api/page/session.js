@@ -29,7 +29,8 @@ export async function begin() {
     });
     if (response.ok) sessionStorage.setItem(TOKEN, (await response.json()).token);
     else if (response.status === 401) sessionStorage.removeItem(TOKEN);
-    if (!response.ok) throw new NoSession(await problemOf(response, "That link was used before, or is older than a minute."));
+    if (!response.ok)
+      throw new NoSession(await problemOf(response, "That link was used before, or is older than a minute."));
   }
   if (sessionStorage.getItem(TOKEN) === null) throw new NoSession("This tab has none yet.");
 }
@@ -50,7 +51,8 @@ export async function request(path, options = {}) {
     if (sessionStorage.getItem(TOKEN) === token) sessionStorage.removeItem(TOKEN);
     throw new NoSession("The daemon no longer knows this tab's session.");
   }
-  if (!response.ok) throw new Refused(response.status, await problemOf(response, `The daemon answered ${response.status}.`));
+  if (!response.ok)
+    throw new Refused(response.status, await problemOf(response, `The daemon answered ${response.status}.`));
   return response;
 }
 

@@ -3,8 +3,11 @@
 
 // Characters that do something else than show themselves: control characters, and those that reorder, break or hide
 // text. The same as the daemon escapes for terminals and logs. A surrogate without its other half is among them.
-const ACTS = new RegExp("[\\p{Cc}\\p{Cs}\\u{ad}\\u{61c}\\u{180e}\\u{200b}-\\u{200f}\\u{2028}-\\u{202e}" +
-  "\\u{2060}-\\u{206f}\\u{feff}\\u{fff9}-\\u{fffb}\\u{e0000}-\\u{e007f}]", "gu");
+const ACTS = new RegExp(
+  "[\\p{Cc}\\p{Cs}\\u{ad}\\u{61c}\\u{180e}\\u{200b}-\\u{200f}\\u{2028}-\\u{202e}" +
+    "\\u{2060}-\\u{206f}\\u{feff}\\u{fff9}-\\u{fffb}\\u{e0000}-\\u{e007f}]",
+  "gu",
+);
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -30,7 +33,9 @@ export function foreign(text, attributes = {}) {
 
 /** A stranger's text of several lines, each on its own. */
 export function foreignLines(text) {
-  return String(text).split(/\r\n|\n/u).map((line) => make("div", {}, foreign(line)));
+  return String(text)
+    .split(/\r\n|\n/u)
+    .map((line) => make("div", {}, foreign(line)));
 }
 
 /** A moment, with the whole of it on hover; `text` is what is read. */

@@ -6,11 +6,25 @@ import { Refused, get } from "./session.js";
 
 // What the registry knows beside the manifest's own fields; `explain` says most of it in sentences.
 const RECORDED = [
-  ["projectPath", "Project"], ["scanRoot", "Scan root"], ["namespace", "Namespace"], ["relaySubject", "Relay subject"], ["relay", "Relay"],
+  ["projectPath", "Project"],
+  ["scanRoot", "Scan root"],
+  ["namespace", "Namespace"],
+  ["relaySubject", "Relay subject"],
+  ["relay", "Relay"],
 ];
 const TOLD_OTHERWISE = new Set([
-  "id", "name", "displayName", "status", "healthStatus", "lastSeenAt", "lastSeenEvent", "unreachableSince", "unreachableReason",
-  "projectPathHex", "scanRootHex", ...RECORDED.map(([key]) => key),
+  "id",
+  "name",
+  "displayName",
+  "status",
+  "healthStatus",
+  "lastSeenAt",
+  "lastSeenEvent",
+  "unreachableSince",
+  "unreachableReason",
+  "projectPathHex",
+  "scanRootHex",
+  ...RECORDED.map(([key]) => key),
 ]);
 
 export class Story {
@@ -70,7 +84,13 @@ export class Story {
         return;
       }
       const gone = error.status === 404;
-      this.body.replaceChildren(make("p", {}, gone ? "No such agent is registered. It may have been removed meanwhile." : foreign(error.message)));
+      this.body.replaceChildren(
+        make(
+          "p",
+          {},
+          gone ? "No such agent is registered. It may have been removed meanwhile." : foreign(error.message),
+        ),
+      );
     }
   }
 
@@ -79,13 +99,25 @@ export class Story {
     const timers = explained.timers ?? [];
     const problems = explained.problems ?? [];
     this.body.replaceChildren(
-      make("p", { class: `verdict ${explained.status}` }, shape(explained.status), make("b", {}, explained.status), make("span", {}, foreign(explained.because))),
+      make(
+        "p",
+        { class: `verdict ${explained.status}` },
+        shape(explained.status),
+        make("b", {}, explained.status),
+        make("span", {}, foreign(explained.because)),
+      ),
       ...(problems.length > 0 ? [make("h3", {}, "Problems"), list(problems, "problem")] : []),
       ...(timers.length > 0 ? [make("h3", {}, "What happens by itself"), list(timers)] : []),
       make("h3", {}, "Evidence"),
       facts(Object.entries(explained.evidence ?? {}).map(([source, sentence]) => [source, foreign(sentence)])),
       make("h3", {}, "Recorded"),
-      facts([["id", foreign(agent.id, { class: "code" })], ...RECORDED.filter(([key]) => agent[key]).map(([key, title]) => [title, foreign(agent[key], { class: "code" })])]),
+      facts([
+        ["id", foreign(agent.id, { class: "code" })],
+        ...RECORDED.filter(([key]) => agent[key]).map(([key, title]) => [
+          title,
+          foreign(agent[key], { class: "code" }),
+        ]),
+      ]),
       make("h3", {}, "Manifest"),
       facts([["name", foreign(agent.name)], ...manifestFields(agent)]),
     );
@@ -93,7 +125,9 @@ export class Story {
 }
 
 function manifestFields(agent) {
-  const fields = Object.entries(agent).filter(([key, value]) => !TOLD_OTHERWISE.has(key) && value !== null && value !== undefined);
+  const fields = Object.entries(agent).filter(
+    ([key, value]) => !TOLD_OTHERWISE.has(key) && value !== null && value !== undefined,
+  );
   return fields.flatMap(([key, value]) => fieldOf(key, value));
 }
 
@@ -107,11 +141,20 @@ function fieldOf(key, value) {
   const inner = Object.entries(value);
   const flat = !Array.isArray(value) && inner.every(([, item]) => item === null || typeof item !== "object");
   if (!flat) return [[key, foreign(JSON.stringify(value), { class: "code" })]];
-  return [[key, inner.map(([name, item]) => make("div", {}, make("span", { class: "quiet" }, foreign(name), " "), foreign(item)))]];
+  return [
+    [
+      key,
+      inner.map(([name, item]) => make("div", {}, make("span", { class: "quiet" }, foreign(name), " "), foreign(item))),
+    ],
+  ];
 }
 
 function facts(rows) {
-  return make("dl", { class: "facts" }, ...rows.map(([name, value]) => make("div", {}, make("dt", {}, foreign(name)), make("dd", {}, ...[value].flat()))));
+  return make(
+    "dl",
+    { class: "facts" },
+    ...rows.map(([name, value]) => make("div", {}, make("dt", {}, foreign(name)), make("dd", {}, ...[value].flat()))),
+  );
 }
 
 function list(sentences, kind) {

@@ -21,7 +21,13 @@ export function showSweeps(home, sweeps) {
   const last = sweeps.slice(-SLOTS);
   const longest = Math.max(...last.map((sweep) => sweep.tookMs));
   const said = summary(last, longest);
-  const chart = draw("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": said, preserveAspectRatio: "none" });
+  const chart = draw("svg", {
+    class: "chart",
+    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    role: "img",
+    "aria-label": said,
+    preserveAspectRatio: "none",
+  });
   const step = WIDTH / SLOTS;
   last.forEach((sweep, index) => {
     const changed = changesOf(sweep) !== "";
@@ -33,10 +39,24 @@ export function showSweeps(home, sweeps) {
     // A bar that is hard to hit is hovered over its whole height.
     const target = { x, y: 0, width: step, height: HEIGHT, class: "target" };
     const words = `${sweep.at}: ${took(sweep.tookMs)}, ${changesOf(sweep) || "nothing changed"}`;
-    chart.append(draw("g", {}, draw("title", {}, words), draw("rect", target), draw("rect", bar), changed ? draw("rect", mark) : null));
+    chart.append(
+      draw(
+        "g",
+        {},
+        draw("title", {}, words),
+        draw("rect", target),
+        draw("rect", bar),
+        changed ? draw("rect", mark) : null,
+      ),
+    );
   });
   home.replaceChildren(
-    make("p", { class: "scale", "aria-hidden": "true" }, `${took(longest)} at most`, make("span", { class: "key" }, "changed something")),
+    make(
+      "p",
+      { class: "scale", "aria-hidden": "true" },
+      `${took(longest)} at most`,
+      make("span", { class: "key" }, "changed something"),
+    ),
     chart,
     make("p", { class: "quiet" }, said),
   );
@@ -54,6 +74,8 @@ function summary(sweeps, longest) {
   const changed = sweeps.filter((sweep) => changesOf(sweep) !== "").length;
   const first = `The last took ${took(newest.tookMs)}, ${agoSaid(Date.parse(newest.at), Date.now())}: ${changesOf(newest) || "nothing changed"}.`;
   if (sweeps.length === 1) return first;
-  return `${first} Of the last ${count(sweeps.length, "sweep")}, ${changed === 0 ? "none" : changed} changed something; ` +
-    `half took up to ${took(middle)}, the longest ${took(longest)}.`;
+  return (
+    `${first} Of the last ${count(sweeps.length, "sweep")}, ${changed === 0 ? "none" : changed} changed something; ` +
+    `half took up to ${took(middle)}, the longest ${took(longest)}.`
+  );
 }

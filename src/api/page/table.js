@@ -66,7 +66,12 @@ export class Table {
   /** Moves the selection by a number of rows, and looks at it. */
   move(by) {
     const at = this.#list.findIndex((row) => row.id === this.#selected);
-    const from = at < 0 ? (by > 0 ? -1 : this.#list.length) : at;
+    const from =
+      at < 0 ?
+        by > 0 ?
+          -1
+        : this.#list.length
+      : at;
     this.#select(Math.max(0, Math.min(this.#list.length - 1, from + by)));
   }
 
@@ -78,7 +83,10 @@ export class Table {
       return button;
     });
     for (const { key, title } of COLUMNS) {
-      this.choice.append(make("option", { value: `${key} up` }, `${title} ↑`), make("option", { value: `${key} down` }, `${title} ↓`));
+      this.choice.append(
+        make("option", { value: `${key} up` }, `${title} ↑`),
+        make("option", { value: `${key} down` }, `${title} ↓`),
+      );
     }
     this.choice.addEventListener("change", () => {
       const [key, way] = this.choice.value.split(" ");
@@ -99,8 +107,19 @@ export class Table {
     const { key, descending } = this.#sort;
     COLUMNS.forEach((column, index) => {
       const cell = this.buttons[index].parentElement;
-      attribute(cell, "aria-sort", column.key !== key ? "none" : descending ? "descending" : "ascending");
-      put(this.buttons[index].lastChild, column.key !== key ? "" : descending ? "↓" : "↑");
+      attribute(
+        cell,
+        "aria-sort",
+        column.key !== key ? "none"
+        : descending ? "descending"
+        : "ascending",
+      );
+      put(
+        this.buttons[index].lastChild,
+        column.key !== key ? ""
+        : descending ? "↓"
+        : "↑",
+      );
     });
     this.choice.value = `${key} ${descending ? "down" : "up"}`;
   }
@@ -170,7 +189,8 @@ export class Table {
     cells.path.replaceChildren(foreign(row.place, { dir: "ltr" }));
     cells.age.replaceChildren(moment(agent.lastSeenAt ?? agent.registeredAt ?? "", ""));
     cells.reason.replaceChildren(row.reason);
-    for (const key of ["name", "id", "runtime", "namespace", "path", "reason"]) attribute(cells[key], "title", row[key]);
+    for (const key of ["name", "id", "runtime", "namespace", "path", "reason"])
+      attribute(cells[key], "title", row[key]);
   }
 
   #age(slot) {
@@ -194,7 +214,14 @@ export class Table {
   #key(event) {
     if (event.target !== this.grid || event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.max(1, Math.floor(this.grid.clientHeight / this.#rowHeight) - 2);
-    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -this.#list.length, End: this.#list.length };
+    const moves = {
+      ArrowDown: 1,
+      ArrowUp: -1,
+      PageDown: page,
+      PageUp: -page,
+      Home: -this.#list.length,
+      End: this.#list.length,
+    };
     if (event.key in moves) this.move(moves[event.key]);
     else if (event.key === "Enter" && this.#list.some((row) => row.id === this.#selected)) this.open(this.#selected);
     else return;

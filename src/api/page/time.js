@@ -2,7 +2,12 @@
 
 import { make, put } from "./shown.js";
 
-const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+const UNITS = [
+  ["d", 86400],
+  ["h", 3600],
+  ["min", 60],
+  ["s", 1],
+];
 
 /** How long ago a moment is: `now`, `12 s`, `3 h`, `41 d`. A clock that is behind makes nothing older than now. */
 export function ago(thenMs, nowMs) {
@@ -26,7 +31,8 @@ export function since(iso) {
 
 /** Brings all that `since` made up to now. */
 export function tickAges() {
-  for (const element of document.querySelectorAll("time.since")) put(element, agoSaid(Date.parse(element.dateTime), Date.now()));
+  for (const element of document.querySelectorAll("time.since"))
+    put(element, agoSaid(Date.parse(element.dateTime), Date.now()));
 }
 
 /** Milliseconds for people: `0.4 ms`, `55 ms`, `1.9 s`, `2 min`. */
