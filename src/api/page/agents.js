@@ -98,8 +98,7 @@ export class Agents {
     this.#rows.delete(id);
   }
 
-  /** What is wrong with the manifests of which projects: it is the reason of an agent that is not unreachable. Whether any
-   *  agent has another reason now. */
+  /** Takes what is wrong with which projects: the reason of an agent that is not unreachable. Says if that changes a row. */
   setProblems(problems) {
     const known = new Map(problems.map((problem) => [problem.projectPath, problem.kind]));
     const before = this.#problems;

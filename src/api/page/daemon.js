@@ -7,7 +7,13 @@ import { count, number, since } from "./time.js";
 export function showRoots(home, roots) {
   if (roots.length === 0) {
     home.replaceChildren(
-      make("p", { class: "quiet" }, "None. Name some to ", make("code", {}, "meshd run"), " or in its configuration."),
+      make(
+        "p",
+        { class: "quiet" },
+        "None. Name some to ",
+        make("code", {}, "meshd run"),
+        " or in its configuration.",
+      ),
     );
     return;
   }

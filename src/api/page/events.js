@@ -1,7 +1,7 @@
 // The event stream: read with fetch, because EventSource cannot send the token. It is followed for as long as the page is
 // there: after a break from the last event that was seen, so that none is missed.
 
-import { NoSession, request } from "./session.js";
+import { NoAnswer, NoSession, Refused, answered, request } from "./session.js";
 
 // A daemon that restarts is back within a second or two; one that stays away is asked every ten seconds, which costs
 // neither side anything.
@@ -74,10 +74,13 @@ export class EventStream {
           wait = FIRST_WAIT_MS;
         });
       } catch (error) {
-        if (mine === this.#current && error instanceof NoSession) {
+        if (mine !== this.#current) return;
+        if (error instanceof NoSession) {
           this.ended(error);
           return;
         }
+        // Anything else is a mistake in here, and is not hidden by trying again.
+        if (!(error instanceof NoAnswer || error instanceof Refused)) reportError(error);
       }
       if (mine !== this.#current) return;
       this.state("reconnecting");
@@ -113,7 +116,7 @@ export class EventStream {
       connected();
       this.state("live");
       for (;;) {
-        const { done, value } = await reader.read();
+        const { done, value } = await answered(reader.read());
         if (done || mine !== this.#current) return;
         clearTimeout(silence);
         silence = setTimeout(() => dead.abort(), SILENCE_MS);

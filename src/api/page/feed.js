@@ -57,9 +57,9 @@ export class Feed {
     this.none.hidden = this.#shown.some(({ element }) => !element.hidden);
     put(
       this.none,
-      this.#shown.length > 0 ?
-        "No event matches the search."
-      : "Nothing happened yet. What happens appears here at once.",
+      this.#shown.length > 0
+        ? "No event matches the search."
+        : "Nothing happened yet. What happens appears here at once.",
     );
   }
 
@@ -69,13 +69,10 @@ export class Feed {
     const said = detail(event);
     const where = projectPath ?? scanRoot;
     const what =
-      agentId === undefined ?
-        where && foreign(where, { class: "where" })
-      : make("a", { href: `#agent=${encodeURIComponent(agentId)}`, title: where }, foreign(name ?? agentId));
-    const kind =
-      BAD.has(event.event) ? "bad"
-      : event.event.startsWith("agent.") ? "agent"
-      : "other";
+      agentId === undefined
+        ? where && foreign(where, { class: "where" })
+        : make("a", { href: `#agent=${encodeURIComponent(agentId)}`, title: where }, foreign(name ?? agentId));
+    const kind = BAD.has(event.event) ? "bad" : event.event.startsWith("agent.") ? "agent" : "other";
     const element = make(
       "li",
       { class: kind },

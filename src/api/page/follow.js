@@ -3,7 +3,7 @@
 
 import { MOST_EVENTS } from "./feed.js";
 import { EventStream } from "./events.js";
-import { NoSession, Refused, get } from "./session.js";
+import { NoAnswer, NoSession, Refused, get } from "./session.js";
 
 // Events within this time are answered by one look. Short enough that nobody sees it.
 const FLUSH_MS = 100;
@@ -70,6 +70,8 @@ export class Follower {
   // Ids of agents that may have changed, and whether the last that was heard is that they are gone.
   #touched = new Map();
   #all = true;
+  // Counts sessions; answers to an earlier one come too late.
+  #session = 0;
   // The number of the last event that was there before the list was.
   #past = 0;
   #loaded = false;
@@ -131,6 +133,7 @@ export class Follower {
   }
 
   #end(error) {
+    this.#session += 1;
     for (const lane of [this.firstLane, this.agentLane, this.factLane]) lane.stop();
     this.stream.stop();
     this.#loaded = false;
@@ -141,12 +144,27 @@ export class Follower {
   }
 
   async #try(work, failed) {
+    const session = this.#session;
     try {
       await work();
     } catch (error) {
-      if (error instanceof NoSession) this.#end(error);
-      else failed();
+      if (session !== this.#session) return;
+      if (error instanceof NoSession) {
+        this.#end(error);
+        return;
+      }
+      // Anything else is a mistake in here, and is not hidden by trying again.
+      if (!(error instanceof NoAnswer || error instanceof Refused)) reportError(error);
+      failed();
     }
+  }
+
+  // Fails if the session ended meanwhile, so that nothing of it is shown any more.
+  async #get(path) {
+    const session = this.#session;
+    const answer = await get(path);
+    if (session !== this.#session) throw new NoAnswer("That was asked in a session that is over.");
+    return answer;
   }
 
   #told(events) {
@@ -223,7 +241,7 @@ export class Follower {
     this.#touched.clear();
     this.#all = false;
     const asked = performance.now();
-    const { agents } = await get("agents");
+    const { agents } = await this.#get("agents");
     this.#listedAt = performance.now();
     this.#listTook = this.#listedAt - asked;
     this.agents.replace(agents);
@@ -235,7 +253,7 @@ export class Follower {
     this.#touched.clear();
     await Promise.all(
       touched.map(async ([id, gone]) => {
-        const agent = gone ? null : await askAgent(id);
+        const agent = gone ? null : await this.#getAgent(id);
         if (agent === null) this.agents.remove(id);
         else this.agents.put(agent);
       }),
@@ -244,7 +262,9 @@ export class Follower {
   }
 
   async #askFacts() {
-    const [status, { problems }, { sweeps }] = await Promise.all([get("status"), get("problems"), get("sweeps")]);
+    const [status, { problems }, { sweeps }] = await Promise.all(
+      ["status", "problems", "sweeps"].map((path) => this.#get(path)),
+    );
     this.#factsAt = performance.now();
     if (!this.#loaded) this.#past = status.lastEvent ?? 0;
     this.facts({ status, problems, sweeps });
@@ -254,16 +274,22 @@ export class Follower {
   // Whether the rows are those that the daemon counted. If not, some became old without an event.
   #agrees({ activeCount, inactiveCount, staleCount, unreachableCount }) {
     const rows = new Map(this.agents.tally("status"));
-    const counted = { active: activeCount, inactive: inactiveCount, stale: staleCount, unreachable: unreachableCount };
+    const counted = {
+      active: activeCount,
+      inactive: inactiveCount,
+      stale: staleCount,
+      unreachable: unreachableCount,
+    };
     return Object.entries(counted).every(([status, many]) => (rows.get(status) ?? 0) === many);
   }
-}
 
-async function askAgent(id) {
-  try {
-    return await get(`agents/${encodeURIComponent(id)}`);
-  } catch (error) {
-    if (error instanceof Refused && error.status === 404) return null;
-    throw error;
+  // Null if there is none any more.
+  async #getAgent(id) {
+    try {
+      return await this.#get(`agents/${encodeURIComponent(id)}`);
+    } catch (error) {
+      if (error instanceof Refused && error.status === 404) return null;
+      throw error;
+    }
   }
 }

@@ -16,6 +16,9 @@ const PADDING = 12;
 // More blocks than this are no picture any more, and a page full of elements. The others are counted, and found by search.
 const MOST_BLOCKS = 400;
 
+// Counts blocks, so that each option has an id of its own.
+let made = 0;
+
 export class NamespaceMap {
   #blocks = new Map();
   #visible = false;
@@ -54,12 +57,17 @@ export class NamespaceMap {
     });
     put(
       this.rest,
-      groups.size > names.length ?
-        `${count(groups.size - names.length, "namespace")} more: search, or choose one above.`
-      : "",
+      groups.size > names.length
+        ? `${count(groups.size - names.length, "namespace")} more: search, or choose one above.`
+        : "",
     );
     if (this.home.lastChild !== this.rest) this.home.append(this.rest);
     this.#lay(changed);
+  }
+
+  /** Gives the keyboard to the first block. */
+  focus() {
+    this.home.querySelector("canvas")?.focus();
   }
 
   #makeBlock(name) {
@@ -70,7 +78,7 @@ export class NamespaceMap {
     );
     const total = make("span", { class: "total" });
     const counts = make("p", { class: "by-status" });
-    const option = make("div", { role: "option", id: `square-${crypto.randomUUID()}`, "aria-selected": "true" });
+    const option = make("div", { role: "option", id: `square-${(made += 1)}`, "aria-selected": "true" });
     const canvas = make("canvas", { tabindex: "0", role: "listbox", "aria-label": `Agents of ${name}` }, option);
     const element = make("section", { class: "block" }, make("h3", {}, title, total), counts, canvas);
     const block = { element, total, counts, canvas, option, rows: [], at: -1, columns: 1 };

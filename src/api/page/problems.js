@@ -23,9 +23,9 @@ export function showProblems(home, problems) {
   const rest = problems.length - cards.length;
   home.replaceChildren(
     ...cards,
-    ...(rest > 0 ?
-      [make("p", { class: "quiet" }, `and ${count(rest, "more problem")}: `, make("code", {}, "meshd status"))]
-    : []),
+    ...(rest > 0
+      ? [make("p", { class: "quiet" }, `and ${count(rest, "more problem")}: `, make("code", {}, "meshd status"))]
+      : []),
   );
 }
 

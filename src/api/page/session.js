@@ -16,28 +16,31 @@ export class Refused extends Error {
   }
 }
 
-/** Takes a code out of the address, if there is one, and exchanges it. Fails with NoSession if there is no token then. */
-export async function begin() {
-  const code = /^#code=([^&]+)$/u.exec(location.hash)?.[1];
-  if (code !== undefined) {
-    // Out of the address at once: it is of no use any more, and not for the history or a bookmark.
-    history.replaceState(null, "", location.pathname);
-    const response = await fetch("/api/mesh/session", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ code: decodeURIComponent(code) }),
-    });
-    if (response.ok) sessionStorage.setItem(TOKEN, (await response.json()).token);
-    else if (response.status === 401) sessionStorage.removeItem(TOKEN);
-    if (!response.ok)
-      throw new NoSession(await problemOf(response, "That link was used before, or is older than a minute."));
-  }
-  if (sessionStorage.getItem(TOKEN) === null) throw new NoSession("This tab has none yet.");
-}
+/** The daemon did not answer, or not to the end: it is asked again. */
+export class NoAnswer extends Error {}
 
 /** Whether the address carries a code. */
 export function isOffered() {
   return location.hash.startsWith("#code=");
+}
+
+/** Takes a code out of the address, if there is one, and exchanges it. Fails with NoSession if there is no token then. */
+export async function begin() {
+  let why = "This tab has none yet.";
+  if (isOffered()) {
+    const code = location.hash.slice("#code=".length);
+    // Out of the address at once: it is of no use any more, and not for the history or a bookmark.
+    history.replaceState(null, "", location.pathname);
+    const headers = { "Content-Type": "application/json" };
+    const response = await answered(
+      fetch("/api/mesh/session", { method: "POST", headers, body: JSON.stringify({ code }) }),
+    );
+    if (response.ok) sessionStorage.setItem(TOKEN, (await answered(response.json())).token);
+    else if (response.status === 401) why = "That link was used before, or is older than a minute.";
+    else why = await problemOf(response);
+  }
+  // A link that was followed twice ends no session that it began.
+  if (sessionStorage.getItem(TOKEN) === null) throw new NoSession(why);
 }
 
 /** A request with the token. Fails with NoSession if the daemon does not know it. */
@@ -45,28 +48,35 @@ export async function request(path, options = {}) {
   const token = sessionStorage.getItem(TOKEN);
   if (token === null) throw new NoSession("This tab has none yet.");
   const headers = { ...options.headers, Authorization: `Bearer ${token}` };
-  const response = await fetch(path, { ...options, headers, cache: "no-store" });
-  if (response.status === 401) {
-    // Another request may have begun a new session meanwhile; only the token that was refused is dropped.
-    if (sessionStorage.getItem(TOKEN) === token) sessionStorage.removeItem(TOKEN);
-    throw new NoSession("The daemon no longer knows this tab's session.");
-  }
-  if (!response.ok)
-    throw new Refused(response.status, await problemOf(response, `The daemon answered ${response.status}.`));
-  return response;
+  const response = await answered(fetch(path, { ...options, headers, cache: "no-store" }));
+  if (response.ok) return response;
+  if (response.status !== 401) throw new Refused(response.status, await problemOf(response));
+  // Only the token that was refused is dropped: a new session may have begun meanwhile.
+  if (sessionStorage.getItem(TOKEN) !== token) throw new Refused(401, "That was asked in a session that is over.");
+  sessionStorage.removeItem(TOKEN);
+  throw new NoSession("The daemon no longer knows this tab’s session.");
 }
 
 /** The JSON that the daemon answers to a GET below /api/mesh/. */
 export async function get(path) {
-  return (await request(`/api/mesh/${path}`)).json();
+  const response = await request(`/api/mesh/${path}`);
+  return answered(response.json());
 }
 
-async function problemOf(response, otherwise) {
-  if (response.status === 401) return otherwise;
+/** What the network brings; NoAnswer if it does not. */
+export async function answered(promise) {
+  try {
+    return await promise;
+  } catch {
+    throw new NoAnswer("The daemon does not answer.");
+  }
+}
+
+async function problemOf(response) {
   try {
     const problem = await response.json();
-    return problem.detail || problem.title || otherwise;
+    return problem.detail || problem.title;
   } catch {
-    return otherwise;
+    return `The daemon answered ${response.status}.`;
   }
 }

@@ -2,7 +2,7 @@
 // it can be linked to and the browser's back button closes it.
 
 import { foreign, foreignLines, make, shape } from "./shown.js";
-import { Refused, get } from "./session.js";
+import { NoSession, get } from "./session.js";
 
 // What the registry knows beside the manifest's own fields; `explain` says most of it in sentences.
 const RECORDED = [
@@ -31,12 +31,12 @@ export class Story {
   #id = null;
   #asked = 0;
 
-  /** `closed` is called when a person closes it; `failed` with errors that are not about this agent. */
-  constructor({ closed, failed }) {
+  /** `closed` is called when a person closes it; `ended` with the NoSession that a person must mend. */
+  constructor({ closed, ended }) {
     this.dialog = document.getElementById("story");
     this.title = document.getElementById("story-title");
     this.body = document.getElementById("story-body");
-    Object.assign(this, { closed, failed });
+    Object.assign(this, { closed, ended });
     document.getElementById("story-close").addEventListener("click", () => this.closed());
     this.dialog.addEventListener("cancel", (event) => {
       event.preventDefault();
@@ -79,18 +79,13 @@ export class Story {
       if (asked === this.#asked && id === this.#id) this.#show(agent, explained);
     } catch (error) {
       if (asked !== this.#asked || id !== this.#id) return;
-      if (!(error instanceof Refused)) {
-        this.failed(error);
+      if (error instanceof NoSession) {
+        this.ended(error);
         return;
       }
       const gone = error.status === 404;
-      this.body.replaceChildren(
-        make(
-          "p",
-          {},
-          gone ? "No such agent is registered. It may have been removed meanwhile." : foreign(error.message),
-        ),
-      );
+      const why = gone ? "No such agent is registered. It may have been removed meanwhile." : error.message;
+      this.body.replaceChildren(make("p", {}, foreign(why)));
     }
   }
 
@@ -144,7 +139,9 @@ function fieldOf(key, value) {
   return [
     [
       key,
-      inner.map(([name, item]) => make("div", {}, make("span", { class: "quiet" }, foreign(name), " "), foreign(item))),
+      inner.map(([name, item]) =>
+        make("div", {}, make("span", { class: "quiet" }, foreign(name), " "), foreign(item)),
+      ),
     ],
   ];
 }

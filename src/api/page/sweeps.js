@@ -72,7 +72,8 @@ function summary(sweeps, longest) {
   const newest = sweeps.at(-1);
   const middle = sweeps.map((sweep) => sweep.tookMs).sort((one, other) => one - other)[Math.floor(sweeps.length / 2)];
   const changed = sweeps.filter((sweep) => changesOf(sweep) !== "").length;
-  const first = `The last took ${took(newest.tookMs)}, ${agoSaid(Date.parse(newest.at), Date.now())}: ${changesOf(newest) || "nothing changed"}.`;
+  const when = agoSaid(Date.parse(newest.at), Date.now());
+  const first = `The last took ${took(newest.tookMs)}, ${when}: ${changesOf(newest) || "nothing changed"}.`;
   if (sweeps.length === 1) return first;
   return (
     `${first} Of the last ${count(sweeps.length, "sweep")}, ${changed === 0 ? "none" : changed} changed something; ` +

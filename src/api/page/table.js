@@ -66,18 +66,18 @@ export class Table {
   /** Moves the selection by a number of rows, and looks at it. */
   move(by) {
     const at = this.#list.findIndex((row) => row.id === this.#selected);
-    const from =
-      at < 0 ?
-        by > 0 ?
-          -1
-        : this.#list.length
-      : at;
+    const from = at < 0 ? (by > 0 ? -1 : this.#list.length) : at;
     this.#select(Math.max(0, Math.min(this.#list.length - 1, from + by)));
   }
 
   #makeHead() {
     this.buttons = COLUMNS.map(({ key, title }) => {
-      const button = make("button", { type: "button" }, title, make("span", { class: "arrow", "aria-hidden": "true" }));
+      const button = make(
+        "button",
+        { type: "button" },
+        title,
+        make("span", { class: "arrow", "aria-hidden": "true" }),
+      );
       button.addEventListener("click", () => this.#sortBy(key, this.#sort.key === key && !this.#sort.descending));
       this.head.append(make("div", { role: "columnheader", class: key }, button));
       return button;
@@ -107,19 +107,8 @@ export class Table {
     const { key, descending } = this.#sort;
     COLUMNS.forEach((column, index) => {
       const cell = this.buttons[index].parentElement;
-      attribute(
-        cell,
-        "aria-sort",
-        column.key !== key ? "none"
-        : descending ? "descending"
-        : "ascending",
-      );
-      put(
-        this.buttons[index].lastChild,
-        column.key !== key ? ""
-        : descending ? "↓"
-        : "↑",
-      );
+      attribute(cell, "aria-sort", column.key !== key ? "none" : descending ? "descending" : "ascending");
+      put(this.buttons[index].lastChild, column.key !== key ? "" : descending ? "↓" : "↑");
     });
     this.choice.value = `${key} ${descending ? "down" : "up"}`;
   }

@@ -47,7 +47,9 @@ export function took(ms) {
 export function clock(iso) {
   const time = new Date(iso);
   if (Number.isNaN(time.getTime())) return "";
-  return [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+  return [time.getHours(), time.getMinutes(), time.getSeconds()]
+    .map((part) => String(part).padStart(2, "0"))
+    .join(":");
 }
 
 /** A number for people, in the reader's way of grouping digits. */
