@@ -58,7 +58,7 @@ export function showBanner(home, { ready, daemon, roots }) {
 function rootCard(root) {
   const facts = [
     count(root.agents ?? 0, "agent"),
-    `${number(root.watches ?? 0)} watched`,
+    root.watches === null ? null : `${number(root.watches)} watched`,
     root.coldDirectories > 0 ? `${number(root.coldDirectories)} polled` : null,
     root.quietDirectories > 0 ? `${number(root.quietDirectories)} on a quiet file system` : null,
   ].filter((fact) => fact !== null);

@@ -48,8 +48,8 @@ export class EventParser {
 }
 
 /**
- * Follows the stream. `told` gets the events of one piece, `lost` is called when the past is gone, `state` with `live` or
- * `reconnecting`, and `ended` with the NoSession that a person must mend.
+ * Follows the stream. `told` gets the events of one piece, `lost` is called when some are missing, with whether they count
+ * anew, `state` with `live` or `reconnecting`, and `ended` with the NoSession that a person must mend.
  */
 export class EventStream {
   #after = null;
@@ -130,8 +130,9 @@ export class EventStream {
   #tell(events) {
     const known = [];
     for (const event of events) {
+      const before = Number(this.#after);
       if (event.id !== null && event.id !== "") this.#after = event.id;
-      if (event.name === "resync") this.lost();
+      if (event.name === "resync") this.lost({ isAnother: Number(this.#after) < before });
       else known.push(event);
     }
     const told = known.map(readEvent).filter((event) => event !== null);

@@ -103,7 +103,7 @@ export class Follower {
     );
     this.stream = new EventStream({
       told: (events) => this.#told(events),
-      lost: () => this.#lost(),
+      lost: (how) => this.#lost(how),
       state: (state) => this.#state(state),
       ended: (error) => this.#end(error),
     });
@@ -178,11 +178,13 @@ export class Follower {
     if (now.length > 0) this.factLane.plan(Math.max(FLUSH_MS, this.#factsAt + FACTS_EVERY_MS - performance.now()));
   }
 
-  #lost() {
-    // Numbers may begin at one again: nothing is of the past any more.
-    this.#past = 0;
+  #lost({ isAnother }) {
+    // A registry that was built anew: what was told before is not of this one.
+    if (isAnother) {
+      this.#past = 0;
+      this.forgotten();
+    }
     this.#all = true;
-    this.forgotten();
     this.agentLane.plan(FLUSH_MS);
     this.factLane.plan(FLUSH_MS);
   }
