@@ -113,6 +113,7 @@ export class NamespaceMap {
         ),
     );
     if (block.at >= rows.length) block.at = -1;
+    if (block.at >= 0 || block.option.textContent === "") this.#say(block);
     return true;
   }
 
@@ -169,16 +170,20 @@ export class NamespaceMap {
     block.canvas.classList.toggle("on", index >= 0);
     if (block.at === index) return;
     block.at = index;
-    const row = block.rows[index];
-    const said =
-      row === undefined ? "" : [row.name, row.status, row.reason, row.path].filter((text) => text !== "").join(" · ");
-    put(this.pointed, said);
-    put(block.option, said);
-    attribute(block.canvas, "title", row === undefined ? null : said);
-    attribute(block.canvas, "aria-activedescendant", row === undefined ? null : block.option.id);
-    attribute(block.option, "aria-posinset", index + 1);
-    attribute(block.option, "aria-setsize", block.rows.length);
+    this.#say(block);
     this.#draw(block);
+  }
+
+  // Says which agent is pointed at: on the screen, on hover, and to a screen reader.
+  #say({ canvas, option, rows, at }) {
+    const row = rows[at];
+    const said = row === undefined ? "" : sentenceOf(row);
+    put(this.pointed, said);
+    put(option, said || sentenceOf(rows[0]));
+    attribute(canvas, "title", said || null);
+    attribute(canvas, "aria-activedescendant", row === undefined ? null : option.id);
+    attribute(option, "aria-posinset", Math.max(0, at) + 1);
+    attribute(option, "aria-setsize", rows.length);
   }
 
   #openAt(block, index) {
@@ -204,6 +209,10 @@ export class NamespaceMap {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+function sentenceOf(row) {
+  return [row.name, row.status, row.reason, row.path].filter((text) => text !== "").join(" · ");
 }
 
 function byNameAndId(one, other) {
