@@ -101,7 +101,8 @@ function detail({ event, detail: given }) {
     .map(([key, value]) => {
       if (key === "why") return String(value);
       if (key === "reason") return inWords(value);
-      return `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`;
+      if (Array.isArray(value)) return `${key}: ${value.join(", ")}`;
+    return `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`;
     })
     .join(" · ");
 }
