@@ -10,9 +10,28 @@ use super::problem::Problem;
 use super::server::Api;
 
 /// What it is made of: name, type, content.
-const FILES: [(&str, &str, &str); 0] = [];
+const FILES: [(&str, &str, &str); 16] = [
+    ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
+    ("agents.js", SCRIPT, include_str!("page/agents.js")),
+    ("app.js", SCRIPT, include_str!("page/app.js")),
+    ("choices.js", SCRIPT, include_str!("page/choices.js")),
+    ("daemon.js", SCRIPT, include_str!("page/daemon.js")),
+    ("events.js", SCRIPT, include_str!("page/events.js")),
+    ("feed.js", SCRIPT, include_str!("page/feed.js")),
+    ("follow.js", SCRIPT, include_str!("page/follow.js")),
+    ("map.js", SCRIPT, include_str!("page/map.js")),
+    ("problems.js", SCRIPT, include_str!("page/problems.js")),
+    ("session.js", SCRIPT, include_str!("page/session.js")),
+    ("shown.js", SCRIPT, include_str!("page/shown.js")),
+    ("story.js", SCRIPT, include_str!("page/story.js")),
+    ("sweeps.js", SCRIPT, include_str!("page/sweeps.js")),
+    ("table.js", SCRIPT, include_str!("page/table.js")),
+    ("time.js", SCRIPT, include_str!("page/time.js")),
+];
 
-const PAGE: &str = "<!doctype html><title>meshd</title>";
+const PAGE: &str = include_str!("page/index.html");
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Nothing comes from elsewhere, nothing is run that is not one of these files, and nobody shows the page in a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \

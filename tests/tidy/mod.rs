@@ -2,6 +2,7 @@
 //!
 //! The tables below are the picture of the house. To change the architecture, change them, and say why in the commit.
 
+mod page;
 mod source;
 
 use std::collections::BTreeSet;
