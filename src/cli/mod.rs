@@ -143,7 +143,7 @@ impl Cli {
             Command::Access(command) => self.answer(Given::default(), |context| access::run(command, context)),
             Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
             Command::Completions(command) => completions::run(command, &mut Out::new()),
-            Command::Man(_) => man::run(&mut Out::new()),
+            Command::Man(command) => man::run(command, &mut Out::new()),
         }
     }
 
