@@ -76,10 +76,11 @@ fn measure(agents: usize) -> anyhow::Result<()> {
 
 /// Is one of the floors.
 fn be(name: &str, tree: &Path) -> anyhow::Result<()> {
-    let top = [tree.to_owned()];
     match name {
-        // What it found is dropped at once: it may not count as a floor's own.
-        "walk" => drop(Walked::walk(&top, |_| Ok(()))?),
+        "walk" => {
+            walk_by_parts(tree, |_| Ok(()))?;
+            child::stay()
+        }
         "inotify" => {
             let (watch, mut paths) = (Watch::new()?, HashMap::new());
             walk_by_parts(tree, |directory| {
@@ -88,21 +89,16 @@ fn be(name: &str, tree: &Path) -> anyhow::Result<()> {
                 }
                 Ok(())
             })?;
-            child::stay()?;
-            drop((watch, paths));
-            return Ok(());
+            child::stay()
         }
         "notify" => {
             let mut through = Through::default();
             walk_by_parts(tree, |directory| through.add(directory))?;
             through.flush()?;
-            child::stay()?;
-            drop(through);
-            return Ok(());
+            child::stay()
         }
         _ => bail!("no floor is called {name}"),
     }
-    child::stay()
 }
 
 /// Walks a namespace at a time, so that the walk's own lists are small and leave no holes worth counting.

@@ -67,6 +67,7 @@ impl Watcher {
         let door = Door {
             announcer: announcer.clone(),
             is_deaf: Arc::new(AtomicBool::new(false)),
+            gone: Arc::default(),
             roots: Arc::new(RwLock::new(Vec::new())),
             facts: facts.clone(),
             canary: Arc::from(canary.as_path()),
@@ -146,12 +147,17 @@ impl Watcher {
         if self.used() >= self.budget.allowed() {
             return None;
         }
-        let has_room = |shard: &Option<Shard>| {
-            shard
-                .as_ref()
-                .is_some_and(|shard| shard.kind == kind && shard.load < MAX_WATCHES && !shard.instance.is_deaf())
+        let has_room = |shard: &Shard| shard.kind == kind && shard.load < MAX_WATCHES && !shard.instance.is_deaf();
+        let now = monotonic();
+        let is_free = |shard: &mut Option<Shard>| {
+            shard.as_mut().is_some_and(|shard| has_room(shard) && !shard.instance.is_busy(shard.load, now))
         };
-        let found = self.shards.iter().position(has_room).or_else(|| self.new_shard(kind))?;
+        let found = self
+            .shards
+            .iter_mut()
+            .position(is_free)
+            .or_else(|| self.new_shard(kind))
+            .or_else(|| self.shards.iter().position(|shard| shard.as_ref().is_some_and(has_room)))?;
         let shard = self.shards.get_mut(found)?.as_mut()?;
         shard.load = shard.load.saturating_add(1);
         Some(found)
@@ -316,7 +322,13 @@ impl Watches for Watcher {
     }
 
     fn tidy(&mut self) -> Tidied {
-        let some: Vec<PathBuf> = self.gone.keys().take(TIDIED_AT_ONCE).map(PathBuf::from).collect();
+        let now = monotonic();
+        let mut is_busy =
+            |shard: &mut Option<Shard>| shard.as_mut().is_some_and(|shard| shard.instance.is_busy(shard.load, now));
+        let busy: Vec<bool> = self.shards.iter_mut().map(&mut is_busy).collect();
+        let is_free = |shard: usize| !busy.get(shard).copied().unwrap_or(false);
+        let free = self.gone.iter().filter(|(_, shard)| is_free(**shard));
+        let some: Vec<PathBuf> = free.take(TIDIED_AT_ONCE).map(|(path, _)| PathBuf::from(path)).collect();
         let mut batches: HashMap<usize, Vec<PathBuf>> = HashMap::new();
         for path in some {
             if let Some(shard) = self.gone.remove(path.as_os_str()) {
