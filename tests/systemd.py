@@ -21,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.error
+import urllib.request
 import time
 
 from live import Failed, default_binary, tool, until
@@ -321,6 +323,31 @@ def well(_deb):
     held("under all of its hardening nothing was refused to it, and no system call was forbidden")
 
 
+def over_tcp(_deb):
+    configure(f'roots = ["{ROOT}", "{MORE}"]\nhttp = "127.0.0.1:4848"\n')
+    shutil.copy("/usr/share/doc/meshd/examples/meshd-http.conf", f"{DROP_INS}/http.conf")
+    SYSTEM.ctl("daemon-reload")
+    SYSTEM.ctl("restart", "meshd.service")
+    with open("/var/lib/meshd/http.token", encoding="utf-8") as file:
+        token = file.read().strip()
+
+    def status(**headers):
+        asked = urllib.request.Request("http://127.0.0.1:4848/api/mesh/status", headers=headers)
+        try:
+            with urllib.request.urlopen(asked, timeout=DEADLINE) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as refused:
+            return refused.code, None
+    code, answer = status(Authorization=f"Bearer {token}")
+    must(code == 200 and answer["totalAgents"] == len(SYSTEM.listed()), f"the API answers over TCP: {code} {answer}")
+    must(status()[0] == 401, "it does not without the token")
+    held("with the example drop-in, the API answers on 127.0.0.1:4848 to whoever has the token")
+    os.unlink(f"{DROP_INS}/http.conf")
+    configure(f'roots = ["{ROOT}", "{MORE}"]\n')
+    SYSTEM.ctl("daemon-reload")
+    SYSTEM.ctl("restart", "meshd.service")
+
+
 def upgrade(deb):
     pid = SYSTEM.fresh()
     before = SYSTEM.listed()
@@ -384,7 +411,7 @@ def removed(_deb):
     held("purged, nothing of it is left but the manifests and what lies in homes")
 
 
-PARTS = (install, ready, drop_in, registered, reload, fed, hung, killed, stopped, well, upgrade, users_unit, removed)
+PARTS = (install, ready, drop_in, registered, reload, fed, hung, killed, stopped, over_tcp, well, upgrade, users_unit, removed)
 
 
 # -- in the container ----------------------------------------------------------------

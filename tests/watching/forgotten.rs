@@ -18,7 +18,9 @@ fn a_watcher_that_forgets_everything_has_nothing_to_take_off() {
     let directories = directories(&base.join("root"));
     let targets: Vec<Target> = directories.iter().cloned().map(Target::Directory).collect();
     let dorks: Vec<Target> = directories.iter().map(|path| Target::Dork(path.join(".dork"))).collect();
-    directories.iter().for_each(|path| fs::create_dir(path.join(".dork")).unwrap());
+    for path in &directories {
+        fs::create_dir(path.join(".dork")).unwrap();
+    }
     for _ in 0..3 {
         watcher.watch(&targets);
         watcher.watch(&dorks);
