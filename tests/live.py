@@ -112,7 +112,8 @@ class Meshd:
     # -- the daemon ----------------------------------------------------------
     def start(self, *flags):
         """Starts the daemon, and does not wait."""
-        command = [*self.inside, self.binary, "run", *self.roots, "--state-dir", self.state_dir, "--log-format", "json"]
+        log_format = [] if "--log-format" in self.flags else ["--log-format", "json"]
+        command = [*self.inside, self.binary, "run", *self.roots, "--state-dir", self.state_dir, *log_format]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command + self.flags + list(flags), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env={**os.environ, "NOTIFY_SOCKET": self.address})

@@ -15,5 +15,6 @@ mod registration;
 mod registry;
 mod relay;
 mod support;
+mod telemetry;
 mod tidy;
 mod watching;

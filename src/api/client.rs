@@ -22,7 +22,7 @@ use crate::engine::ReconcileResult;
 use crate::registration::StepError;
 
 /// How long the daemon may take to say something that it knows.
-const FACTS_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const FACTS_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long it may take to reconcile: the server's own limit on one connection.
 pub(super) const PASS_WITHIN: Duration = Duration::from_mins(15);

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use super::registration;
 use super::server::Api;
 use super::wire::{AcceptRoot, DaemonFacts, ReconcileRequest};
+use super::{log_level, metrics, registration};
 use crate::engine::{EngineError, MeshCore, ReconcileResult};
 use crate::registration::StepError;
 use crate::scope::Scope;
@@ -26,10 +26,11 @@ pub(super) fn router(api: Api) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::metrics))
         .route("/api/mesh/status", get(status))
         .route("/api/mesh/reconcile", post(reconcile))
         .route("/api/mesh/roots/accept", post(accept_root))
+        .merge(log_level::routes())
         .merge(registration::routes())
         .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this route has another"))
         .fallback(async |uri: Uri| Problem::new(StatusCode::NOT_FOUND, format!("there is no {}", uri.path())))
@@ -46,16 +47,6 @@ async fn readyz(State(api): State<Api>) -> Response {
     } else {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not every root is watched and swept yet").into_response()
     }
-}
-
-async fn metrics(State(api): State<Api>) -> impl IntoResponse {
-    let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let facts = api.core.facts();
-    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    api.metrics.watches.set(gauge(facts.watches));
-    api.metrics.watch_budget.set(gauge(facts.watch_budget));
-    api.metrics.cold_directories.set(gauge(facts.cold));
-    ([(header::CONTENT_TYPE, text)], api.metrics.text())
 }
 
 async fn status(State(api): State<Api>) -> Json<DaemonFacts> {

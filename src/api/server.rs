@@ -1,6 +1,7 @@
 //! Serves the control socket, within bounds: each client has so much time to ask, so many bytes, and one request.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::handlers::router;
 use super::problem::Problem;
 use super::socket::Socket;
 use crate::engine::MeshCore;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Log, Metrics};
 
 /// The largest request. A list of roots has some hundred bytes; what is larger is a mistake.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -39,6 +40,10 @@ pub struct Api {
     pub core: MeshCore,
     /// The metrics.
     pub metrics: Metrics,
+    /// The registry's file, to be read beside the engine.
+    pub registry: PathBuf,
+    /// The log, whose level may be changed.
+    pub log: Log,
 }
 
 /// Serves `socket` until it is aborted.

@@ -22,11 +22,11 @@ pub fn event(action: &Action) -> Option<Event> {
             let detail = if state.why().is_empty() { Map::new() } else { detail([("why", state.why().into())]) };
             Event { name, agent: None, project: None, scan_root: Some(root.to_path_buf()), detail }
         }
-        Action::Remove { id, project, cause } => Event {
+        Action::Remove { id, project, scan_root, cause } => Event {
             name: EventName::AgentRemoved,
             agent: Some(id.clone()),
             project: Some(project.clone()),
-            scan_root: None,
+            scan_root: scan_root.as_deref().map(Path::to_path_buf),
             detail: detail([("cause", cause.as_str().into())]),
         },
         Action::Relocate { agent, from, .. } => {
@@ -47,11 +47,11 @@ pub fn event(action: &Action) -> Option<Event> {
             scan_root: scan_root.as_deref().map(Path::to_path_buf),
             detail: detail([("reason", reason.as_str().into())]),
         },
-        Action::MarkReachable { id, project } => Event {
+        Action::MarkReachable { id, project, scan_root } => Event {
             name: EventName::AgentReachable,
             agent: Some(id.clone()),
             project: Some(project.clone()),
-            scan_root: None,
+            scan_root: scan_root.as_deref().map(Path::to_path_buf),
             detail: Map::new(),
         },
         Action::Raise(problem) => raised(problem),

@@ -99,7 +99,8 @@ fn relay() -> impl TypedValueParser<Value = RelayKind> {
     PossibleValuesParser::new(RelayKind::NAMES).try_map(|name| name.parse())
 }
 
-fn level() -> impl TypedValueParser<Value = Level> {
+/// A level of the log.
+pub fn level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(Level::NAMES).try_map(|name| name.parse())
 }
 

@@ -20,6 +20,7 @@ mod import;
 mod inbox;
 mod list;
 mod local;
+mod log_level;
 mod man;
 mod out;
 mod plan;
@@ -90,6 +91,7 @@ enum Command {
     Send(send::Send),
     Inbox(inbox::Inbox),
     Access(access::Access),
+    LogLevel(log_level::LogLevel),
     Check(check::Check),
     Completions(completions::Completions),
     Man(man::Man),
@@ -141,6 +143,7 @@ impl Cli {
             Command::Send(command) => self.answer(Given::default(), |context| send::run(command, context)),
             Command::Inbox(command) => self.answer(Given::default(), |context| inbox::run(command, context)),
             Command::Access(command) => self.answer(Given::default(), |context| access::run(command, context)),
+            Command::LogLevel(command) => self.answer(Given::default(), |context| log_level::run(command, context)),
             Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
             Command::Completions(command) => completions::run(command, &mut Out::new()),
             Command::Man(command) => man::run(command, &mut Out::new()),

@@ -53,7 +53,7 @@ fn line(action: &Action) -> Option<Line<'_>> {
         Action::SetRoot { root, state, .. } => {
             Line { action: "set root", id: None, path: root, why: [state.as_str(), state.why()].join(" ") }
         }
-        Action::Remove { id, project, cause } => {
+        Action::Remove { id, project, cause, .. } => {
             Line { action: "remove", id: Some(id), path: project, why: cause.as_str().to_owned() }
         }
         Action::Relocate { agent, from, .. } => {
@@ -65,7 +65,7 @@ fn line(action: &Action) -> Option<Line<'_>> {
         Action::MarkUnreachable { id, project, reason, .. } => {
             Line { action: "mark unreachable", id: Some(id), path: project, why: reason.as_str().to_owned() }
         }
-        Action::MarkReachable { id, project } => {
+        Action::MarkReachable { id, project, .. } => {
             Line { action: "mark reachable", id: Some(id), path: project, why: String::new() }
         }
         Action::Raise(problem) | Action::Restate(problem) => of_problem("report", problem),

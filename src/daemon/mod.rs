@@ -74,7 +74,8 @@ async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, mut lock: Loc
     let socket = Socket::listen(&settings.socket, &lock)?;
     lock.say_socket(&settings.socket)?;
     let metrics = telemetry.metrics.as_ref().clone();
-    let serving = tokio::spawn(serve(socket, Api { core: core.clone(), metrics }));
+    let api = Api { core: core.clone(), metrics, registry: settings.registry(), log: log.clone() };
+    let serving = tokio::spawn(serve(socket, api));
     let mut starting = tokio::spawn(first_pass(core.clone()));
     let mut daemon = Daemon { settings, core, log, state: State::Starting };
     systemd::status("starting: looking at everything");

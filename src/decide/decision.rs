@@ -88,8 +88,8 @@ impl Decision<'_> {
     /// The home still holds the id.
     fn holds(&mut self, record: &Recorded, read: Option<(&Arc<Agent>, Observation)>) {
         if record.unreachable.is_some() {
-            let action = Action::MarkReachable { id: record.id.clone(), project: record.project.clone() };
-            self.draft.changes.push(action);
+            let (id, project, scan_root) = (record.id.clone(), record.project.clone(), record.scan_root.clone());
+            self.draft.changes.push(Action::MarkReachable { id, project, scan_root });
         }
         let home = self.view.sites.get(&record.project).and_then(|site| site.identity);
         let sighting = Sighting { observation: read.map(|(_, observation)| observation), home };
@@ -170,8 +170,8 @@ impl Decision<'_> {
     }
 
     fn remove(&mut self, record: &Recorded, cause: RemoveCause) {
-        let (id, project) = (record.id.clone(), record.project.clone());
-        self.draft.departures.push(Action::Remove { id, project, cause });
+        let (id, project, scan_root) = (record.id.clone(), record.project.clone(), record.scan_root.clone());
+        self.draft.departures.push(Action::Remove { id, project, scan_root, cause });
     }
 
     /// An id that some manifest claims: a new one is registered where the claim was granted, and every claim that was

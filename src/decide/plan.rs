@@ -50,6 +50,8 @@ pub enum Action {
         id: AgentId,
         /// Where it was recorded.
         project: PathBuf,
+        /// The scan root it was recorded under.
+        scan_root: Option<Arc<Path>>,
         /// Why.
         cause: RemoveCause,
     },
@@ -102,6 +104,8 @@ pub enum Action {
         id: AgentId,
         /// Where.
         project: PathBuf,
+        /// The scan root it is recorded under.
+        scan_root: Option<Arc<Path>>,
     },
     /// A problem is new.
     Raise(Problem),

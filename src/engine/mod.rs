@@ -29,7 +29,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use crate::decide::Policy;
 use crate::disk::Kept;
 use crate::registry::{Event, RegistryError, RootRow};
-use crate::relay::{Desk, Limits, Relay, Report};
+use crate::relay::{Desk, Limits, Relay, Report, Tally};
 use crate::scope::Scope;
 use crate::scope::inbox::Inbox;
 
@@ -241,6 +241,12 @@ impl MeshCore {
     #[must_use]
     pub fn facts(&self) -> Facts {
         self.facts.read()
+    }
+
+    /// How often the relay was asked for what; none where there is none.
+    #[must_use]
+    pub fn relay_tally(&self) -> Option<Tally> {
+        self.facts.relay_tally()
     }
 
     /// Ends the pass that is under way and stops.

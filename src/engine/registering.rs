@@ -154,9 +154,11 @@ impl Engine {
     pub(super) fn retire(&mut self, token: Token, denying: &Denying) -> Result<AgentId, EngineError> {
         let (project, id) = (self.held(token)?, self.held_agent(token)?);
         let (before, now) = (self.registry.snapshot(&id)?, self.now());
+        let scan_root = self.memory.get(&id).and_then(|record| record.scan_root.as_deref().map(Path::to_path_buf));
         let event = Event {
             agent: Some(id.clone()),
             project: Some(project.clone()),
+            scan_root,
             ..Event::new(EventName::AgentUnregistered)
         };
         self.registry.transact(Durability::Synced, |batch| {

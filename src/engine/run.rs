@@ -18,7 +18,7 @@ use crate::clock::{Clock, SystemClock, monotonic};
 use crate::decide::Policy;
 use crate::disk::Tidied;
 use crate::registry::{Event, EventName, RegistryError};
-use crate::relay::{Desk, RelayFacts};
+use crate::relay::{Desk, RelayFacts, Tally};
 use crate::scope::Scope;
 use crate::scope::inbox::{Inbox, Waiting as Announced};
 
@@ -52,6 +52,9 @@ pub struct Facts {
     pub started_at_ms: i64,
     /// The last sweep.
     pub last_sweep: Option<SweepFacts>,
+    /// When the next sweep is due, milliseconds since 1970: in the past while that is under way. None where nothing sweeps
+    /// by itself.
+    pub next_sweep_at_ms: Option<i64>,
     /// Changes that a sweep found and no event had announced.
     pub missed_events: u64,
     /// Directories that are watched.
@@ -110,6 +113,7 @@ pub struct Shared {
     started_at_ms: i64,
     missed_events: AtomicU64,
     last_sweep: Mutex<Option<SweepFacts>>,
+    next_sweep_at_ms: Mutex<Option<i64>>,
     registry_error: Mutex<Option<String>>,
     relay: Option<Arc<Desk>>,
     policy: Mutex<Policy>,
@@ -124,6 +128,7 @@ impl Shared {
             started_at_ms: SystemClock::new().now().wall_ms,
             missed_events: AtomicU64::new(0),
             last_sweep: Mutex::new(None),
+            next_sweep_at_ms: Mutex::new(None),
             registry_error: Mutex::new(None),
             relay,
             policy: Mutex::new(policy),
@@ -140,6 +145,7 @@ impl Shared {
             ready: self.ready.load(Ordering::Acquire),
             started_at_ms: self.started_at_ms,
             last_sweep: self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            next_sweep_at_ms: *self.next_sweep_at_ms.lock().unwrap_or_else(PoisonError::into_inner),
             missed_events: self.missed_events.load(Ordering::Relaxed),
             watches: self.vitals.watched(),
             cold: self.vitals.cold(),
@@ -148,6 +154,11 @@ impl Shared {
             relay: self.relay.as_ref().map(|relay| RelayState::of(relay.facts())),
             registry_error: self.registry_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
+    }
+
+    /// How often the relay was asked for what; none where there is none.
+    pub fn relay_tally(&self) -> Option<Tally> {
+        self.relay.as_ref().map(|relay| relay.tally())
     }
 }
 
@@ -330,6 +341,16 @@ impl Runner {
     /// Sweeps so often by itself, or no more.
     pub(super) fn sweep_every(&mut self, interval: Option<Duration>) {
         self.sweeps = interval.map(|interval| Sweeps::every(interval, monotonic()));
+        self.say_next_sweep();
+    }
+
+    /// Says when the next sweep is due, by the clock that others read.
+    fn say_next_sweep(&self) {
+        let at_ms = self.sweeps.as_ref().map(|sweeps| {
+            let wait = sweeps.due().saturating_duration_since(monotonic());
+            self.clock.now().wall_ms.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+        });
+        *self.shared.next_sweep_at_ms.lock().unwrap_or_else(PoisonError::into_inner) = at_ms;
     }
 
     /// Passes over what was announced, with what was to be looked at again by now.
@@ -435,6 +456,7 @@ impl Runner {
         if let Some(sweeps) = &mut self.sweeps {
             sweeps.plan_next(at_work, now);
         }
+        self.say_next_sweep();
         self.engine.telemetry.swept(took);
         let (at_ms, took_ms) = (self.clock.now().wall_ms, took.as_secs_f64() * 1_000.0);
         let sweep = SweepFacts { at_ms, took_ms, result: pass.result };

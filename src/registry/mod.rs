@@ -4,6 +4,7 @@
 //! one transaction, with its events in it. A guarded write that changes nothing writes nothing. This is the only room
 //! that knows SQLite.
 
+mod census;
 mod error;
 mod event;
 mod import;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+pub use census::{Census, FileSizes, ROOT_STATES};
 pub use error::RegistryError;
 pub use event::{Event, EventName, StoredEvent};
 pub use import::{Imported, ImportedAgent, read_dork};

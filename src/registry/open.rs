@@ -285,7 +285,7 @@ fn move_aside(path: &Path, now: &Moment) -> Result<Option<PathBuf>, RegistryErro
     Ok(moved)
 }
 
-fn sidecar(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn sidecar(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -83,12 +83,20 @@ pub struct Denial {
 
 impl Reader {
     /// Opens a registry's file for reading only. Not for one that this process has open for writing: that is
-    /// [`AgentRegistry::beside`](super::AgentRegistry::beside).
+    /// [`beside`](Self::beside).
     ///
     /// # Errors
     /// [`RegistryError::Missing`] if there is none, [`RegistryError::Older`] if it was not migrated yet.
     pub fn open(path: &Path) -> Result<Self, RegistryError> {
         Ok(Self::of_file(open::for_reading(path)?, path))
+    }
+
+    /// Opens the file of a registry that this process has open for writing, for reading only.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being read, as [`RegistryError::Corrupt`] where it is damaged.
+    pub fn beside(path: &Path) -> Result<Self, RegistryError> {
+        Ok(Self::of_file(open::beside(path)?, path))
     }
 
     pub(super) fn of_file(conn: Connection, path: &Path) -> Self {

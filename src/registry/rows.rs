@@ -119,7 +119,7 @@ impl Status {
     }
 
     /// The status of a reachable agent that was last seen then.
-    fn of_seen(last_seen_at: Option<&str>, now: &Moment) -> Self {
+    pub(super) fn of_seen(last_seen_at: Option<&str>, now: &Moment) -> Self {
         const ACTIVE_MS: i64 = 60 * 60 * 1000;
         const INACTIVE_MS: i64 = 24 * ACTIVE_MS;
         match last_seen_at.and_then(wall_ms).map(|seen_ms| now.wall_ms.saturating_sub(seen_ms)) {

@@ -8,6 +8,7 @@ mod desk;
 pub mod local;
 mod rule;
 mod subject;
+mod tally;
 mod there;
 mod wanted;
 
@@ -16,6 +17,7 @@ use std::time::Instant;
 pub use desk::{Desk, Limits, RelayFacts, Report};
 pub use rule::{Pair, Rule, RuleAction, Verdict, decide_access};
 pub use subject::{Pattern, Subject, SubjectError};
+pub use tally::{Answers, Operation, Tally};
 pub use there::There;
 pub use wanted::{Target, Wanted};
 

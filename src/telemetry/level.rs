@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 
 /// The least of what is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Operations that failed.
@@ -25,6 +25,18 @@ impl Level {
     /// How the levels are written.
     pub const NAMES: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
     pub(super) fn filter(self) -> LevelFilter {
         match self {
             Self::Error => LevelFilter::ERROR,
@@ -32,6 +44,19 @@ impl Level {
             Self::Info => LevelFilter::INFO,
             Self::Debug => LevelFilter::DEBUG,
             Self::Trace => LevelFilter::TRACE,
+        }
+    }
+}
+
+impl From<LevelFilter> for Level {
+    fn from(filter: LevelFilter) -> Self {
+        match filter.into_level() {
+            // Nothing is ever filtered whole.
+            None | Some(tracing::Level::ERROR) => Self::Error,
+            Some(tracing::Level::WARN) => Self::Warn,
+            Some(tracing::Level::INFO) => Self::Info,
+            Some(tracing::Level::DEBUG) => Self::Debug,
+            Some(tracing::Level::TRACE) => Self::Trace,
         }
     }
 }

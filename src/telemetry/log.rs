@@ -1,8 +1,8 @@
 //! Where the log goes: to stderr as text or JSON lines, or to the journal with fields.
 //!
-//! A field is the same word everywhere: `agent_id`, `project_path`, `scan_root`, `event`, `message_id`. The journal has
-//! them as `AGENT_ID`, `PROJECT_PATH`, `SCAN_ROOT`, `EVENT` and `MESSAGE_ID`: its layer only makes them capitals, once it
-//! is told to put nothing before them.
+//! A field is the same word everywhere: `agent_id`, `project_path`, `scan_root`, `reason`, `why`, `event`, `message_id`.
+//! The journal has them as `AGENT_ID`, `PROJECT_PATH`, `SCAN_ROOT`, `REASON`, `WHY`, `EVENT` and `MESSAGE_ID`: its layer
+//! only makes them capitals, once it is told to put nothing before them.
 
 use std::io::IsTerminal;
 use std::os::linux::fs::MetadataExt;
@@ -18,7 +18,7 @@ use super::{Format, Level};
 use crate::agent::Shown;
 
 /// The fields that programs search by. The message says the same to people already.
-const IN_MESSAGE: [&str; 5] = ["event", "message_id", "agent_id", "project_path", "scan_root"];
+const IN_MESSAGE: [&str; 7] = ["event", "message_id", "agent_id", "project_path", "scan_root", "reason", "why"];
 
 /// The log, running: lets its level be changed.
 #[derive(Debug, Clone)]
@@ -51,6 +51,13 @@ impl Log {
         let subscriber = tracing_subscriber::registry().with(output.with_filter(filter));
         subscriber.try_init().map_err(|_| LogError::Running)?;
         Ok(Self { level: handle })
+    }
+
+    /// The level now.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        // It fails only when the subscriber is gone, and then nothing more severe than an error can be told either.
+        self.level.with_current(|filter| Level::from(*filter)).unwrap_or(Level::Error)
     }
 
     /// Changes the level from now on.

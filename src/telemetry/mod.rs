@@ -5,9 +5,11 @@
 mod level;
 mod log;
 mod metrics;
+mod snapshot;
 mod tell;
 
 pub use level::{Format, Level};
 pub use log::{Log, LogError};
-pub use metrics::{EventLabels, Metrics};
+pub use metrics::{CONTENT_TYPE, EventLabels, Metrics};
+pub use snapshot::{RelaySnapshot, Snapshot};
 pub use tell::Telemetry;

@@ -1,10 +1,11 @@
 //! What a pass came to, told: a log line and a count an event.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Metrics;
-use crate::agent::Shown;
+use crate::agent::{AgentId, Shown};
 use crate::apply::Outcome;
 use crate::decide::Action;
 use crate::registry::{Event, EventName, Opened};
@@ -39,11 +40,11 @@ impl Telemetry {
     pub fn event(&self, event: &Event) {
         self.metrics.count_event(event.name.as_str());
         let (name, message_id) = (event.name.as_str(), event.name.message_id());
-        let agent_id = event.agent.as_ref().map_or("", |id| id.as_str());
-        let shown = |path: &Option<std::path::PathBuf>| {
-            path.as_deref().map(|path| Shown::path(path).to_string()).unwrap_or_default()
-        };
+        let shown = |path: &Option<PathBuf>| path.as_deref().map(|path| Shown::path(path).to_string());
+        let said = |key| event.detail.get(key)?.as_str().map(|text| Shown::text(text).to_string());
+        let agent_id = event.agent.as_ref().map(AgentId::as_str);
         let (project_path, scan_root) = (shown(&event.project), shown(&event.scan_root));
+        let (reason, why) = (said("reason"), said("why"));
         let detail: Vec<String> = event
             .detail
             .iter()
@@ -52,13 +53,15 @@ impl Telemetry {
                 format!("{key}={}", Shown::text(&text))
             })
             .collect();
-        let subject = if project_path.is_empty() { &scan_root } else { &project_path };
-        let parts = [name, agent_id, subject.as_str(), &detail.join(" ")];
-        let line = parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(" ");
+        let detail = (!detail.is_empty()).then(|| detail.join(" "));
+        let subject = project_path.as_deref().or(scan_root.as_deref());
+        let parts = [Some(name), agent_id, subject, detail.as_deref()];
+        let line = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        // A field that says nothing is left out: `journalctl -F AGENT_ID` lists agents.
         if needs_a_person(event.name) {
-            tracing::warn!(event = name, message_id, agent_id, project_path, scan_root, "{line}");
+            tracing::warn!(event = name, message_id, agent_id, project_path, scan_root, reason, why, "{line}");
         } else {
-            tracing::info!(event = name, message_id, agent_id, project_path, scan_root, "{line}");
+            tracing::info!(event = name, message_id, agent_id, project_path, scan_root, reason, why, "{line}");
         }
     }
 

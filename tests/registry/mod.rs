@@ -1,6 +1,7 @@
 //! The registry keeps what it is given, survives what is done to its file, and writes all of a change or nothing.
 
 mod batches;
+mod census;
 mod files;
 mod import;
 mod migrations;

@@ -8,6 +8,7 @@ mod mail;
 mod outages;
 mod processes;
 mod speed;
+mod tally;
 mod wanted;
 
 use meshd::agent::{AgentId, Namespace};

@@ -23,7 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("relay", &["agent", "scope", "clock"]),
     ("watch", &["agent", "scope", "clock", "disk"]),
     ("apply", &["agent", "decide", "registry", "relay"]),
-    ("telemetry", &["agent", "scope", "clock", "decide", "registry", "apply"]),
+    ("telemetry", &["agent", "scope", "clock", "decide", "registry", "relay", "apply"]),
     ("config", &["agent", "scope", "decide", "disk", "telemetry"]),
     ("engine", &["agent", "scope", "clock", "decide", "disk", "registry", "relay", "apply", "telemetry"]),
     ("registration", &["agent", "clock", "disk", "engine"]),

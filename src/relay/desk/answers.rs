@@ -7,7 +7,7 @@ use super::calls::{Answer, Ask, How, MAX_CALLS, Order, Returned};
 use super::conversation::{Conversation, Knowledge};
 use super::{Limits, Report};
 use crate::agent::AgentId;
-use crate::relay::{Change, Present, RelayError, Target, There};
+use crate::relay::{Change, Operation, Present, RelayError, Target, There};
 
 impl Conversation {
     /// A call came back.
@@ -59,6 +59,7 @@ impl Conversation {
     }
 
     fn listed(&mut self, present: Present, now: Instant) {
+        self.tally.count(Operation::List, None);
         self.there = There::of(present);
         self.calls.listed();
         self.look.tries = 0;
@@ -73,6 +74,7 @@ impl Conversation {
     }
 
     pub(super) fn not_listed(&mut self, error: &RelayError, now: Instant) {
+        self.tally.count(Operation::List, Some(error));
         self.look.tries = self.look.tries.saturating_add(1);
         match error {
             // Not by itself. Whoever asked for another look meanwhile gets it.
@@ -101,6 +103,7 @@ impl Conversation {
         let mut failed: BTreeMap<&Target, (&Change, RelayError)> = BTreeMap::new();
         let mut namespaces = BTreeSet::new();
         for ((change, target), result) in changes.iter().zip(targets).zip(results) {
+            self.tally.count(Operation::of(change), result.as_ref().err());
             match result {
                 Ok(()) => {
                     // Otherwise the list counts. What it does not show is asked for again, and changes nothing if it was

@@ -15,7 +15,7 @@ use super::told::{Insistence, Shared, Tried};
 use super::{Limits, Report};
 use crate::agent::AgentId;
 use crate::clock::monotonic;
-use crate::relay::{Change, Relay, RelayError, Subject, Target, There, Wanted};
+use crate::relay::{Change, Relay, RelayError, Subject, Tally, Target, There, Wanted};
 
 /// One desk's conversation.
 pub(super) struct Conversation {
@@ -41,6 +41,8 @@ pub(super) struct Conversation {
     pub(super) outage: Option<String>,
     /// How changes are made: all at once until the backend says that it cannot.
     pub(super) how: How,
+    /// How often what was asked for.
+    pub(super) tally: Tally,
 }
 
 /// What is known of what is there.
@@ -84,6 +86,7 @@ impl Conversation {
             refused: BTreeMap::new(),
             outage: None,
             how: How::Batch,
+            tally: Tally::default(),
         }
     }
 
@@ -231,7 +234,7 @@ impl Conversation {
 
     fn publish(&self) {
         let refused = self.refused.iter().next().map(|(id, why)| format!("agent {id}: {why}"));
-        self.shared.publish(self.pending(), self.outage.as_deref().or(refused.as_deref()));
+        self.shared.publish(self.pending(), self.outage.as_deref().or(refused.as_deref()), self.tally);
     }
 
     /// Whether everything that was heard was tried once. What cannot be asked, since calls never came back, was tried as

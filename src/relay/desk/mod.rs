@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub use told::RelayFacts;
 
-use super::{Pair, Relay, RelayError};
+use super::{Pair, Relay, RelayError, Tally};
 use crate::agent::{AgentId, Namespace};
 use crate::clock::monotonic;
 use conversation::Conversation;
@@ -175,6 +175,15 @@ impl Desk {
         match &self.0 {
             Partner::Nobody(_) => RelayFacts { backend: NONE, pending: 0, error: None },
             Partner::Relay(talk) => talk.shared.facts(),
+        }
+    }
+
+    /// How often the relay was asked for what, and how often it did not do it.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        match &self.0 {
+            Partner::Nobody(_) => Tally::default(),
+            Partner::Relay(talk) => talk.shared.tally(),
         }
     }
 

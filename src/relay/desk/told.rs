@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::{AgentId, Namespace};
-use crate::relay::Pair;
+use crate::relay::{Pair, Tally};
 
 /// What the desk was told since it last heard.
 #[derive(Debug, Default)]
@@ -74,6 +74,7 @@ pub(super) struct Shared {
 struct Inside {
     told: Told,
     facts: RelayFacts,
+    tally: Tally,
     /// Whether everything that was heard was tried once.
     tried: bool,
 }
@@ -81,7 +82,8 @@ struct Inside {
 impl Shared {
     pub fn new(backend: &'static str) -> Self {
         let facts = RelayFacts { backend, pending: 0, error: None };
-        Self { inside: Mutex::new(Inside { told: Told::default(), facts, tried: true }), settled: Condvar::new() }
+        let inside = Inside { told: Told::default(), facts, tally: Tally::default(), tried: true };
+        Self { inside: Mutex::new(inside), settled: Condvar::new() }
     }
 
     /// Tells the desk something.
@@ -99,8 +101,9 @@ impl Shared {
     }
 
     /// Says how things stand.
-    pub fn publish(&self, pending: u64, error: Option<&str>) {
+    pub fn publish(&self, pending: u64, error: Option<&str>, tally: Tally) {
         let mut inside = self.inside();
+        inside.tally = tally;
         inside.facts.pending = pending;
         if inside.facts.error.as_deref() != error {
             inside.facts.error = error.map(str::to_owned);
@@ -121,6 +124,11 @@ impl Shared {
     pub fn facts(&self) -> RelayFacts {
         let inside = self.inside();
         RelayFacts { pending: inside.pending(), ..inside.facts.clone() }
+    }
+
+    /// How often what was asked for.
+    pub fn tally(&self) -> Tally {
+        self.inside().tally
     }
 
     /// Waits until everything that was told was tried once, or the time is over.

@@ -1,0 +1,67 @@
+//! `GET /metrics`: how things stand is read off now, on a thread that may block, and the engine is not asked.
+//!
+//! Who is there and how is read from the registry through a connection of its own. The engine has no namespaces and no
+//! times in memory; and a scrape of ten thousand agents on its thread would be ten milliseconds in which no change is seen.
+
+use std::path::Path;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::server::Api;
+use crate::clock::{Clock, SystemClock};
+use crate::engine::MeshCore;
+use crate::registry::{Census, FileSizes, Reader, RegistryError};
+use crate::telemetry::{CONTENT_TYPE, RelaySnapshot, Snapshot};
+
+/// How long a lock on the registry is waited for. Prometheus itself waits ten seconds; all else is told without the
+/// registry.
+const LOCK_WITHIN: Duration = Duration::from_secs(1);
+
+pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    let (core, registry) = (api.core.clone(), api.registry.clone());
+    let census = tokio::task::spawn_blocking(move || census(&registry));
+    let census = match census.await {
+        Ok(Ok(census)) => Some(census),
+        Ok(Err(error)) => {
+            tracing::debug!("the metrics are without agents, roots and problems: {error}");
+            None
+        }
+        Err(error) => {
+            tracing::debug!("the metrics are without agents, roots and problems: {error}");
+            None
+        }
+    };
+    let text = api.metrics.text(&snapshot(&core, &api.registry, census));
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
+}
+
+fn census(registry: &Path) -> Result<Census, RegistryError> {
+    let reader = Reader::beside(registry)?;
+    reader.set_busy_timeout(LOCK_WITHIN)?;
+    reader.census(&SystemClock::new().now())
+}
+
+fn snapshot(core: &MeshCore, registry: &Path, census: Option<Census>) -> Snapshot {
+    let facts = core.facts();
+    let relay = facts.relay.zip(core.relay_tally());
+    Snapshot {
+        ready: facts.ready,
+        started_at_ms: facts.started_at_ms,
+        last_sweep_at_ms: facts.last_sweep.map(|sweep| sweep.at_ms),
+        next_sweep_at_ms: facts.next_sweep_at_ms,
+        watches: facts.watches,
+        watch_budget: facts.watch_budget,
+        cold_directories: facts.cold,
+        registry_writable: facts.registry_error.is_none(),
+        sizes: FileSizes::of(registry),
+        census,
+        relay: relay.map(|(state, tally)| RelaySnapshot {
+            pending: state.pending,
+            failing: state.error.is_some(),
+            tally,
+        }),
+    }
+}
