@@ -21,6 +21,14 @@ pub enum CliError {
     /// The answer could not be written.
     #[error("cannot write the answer")]
     Output(#[source] std::io::Error),
+    /// The pages of the manual could not be written.
+    #[error("cannot write the manual into {}: {error}", Shown::path(directory))]
+    Pages {
+        /// Where they were to go.
+        directory: PathBuf,
+        /// Why they could not.
+        error: std::io::Error,
+    },
     /// What meshd was told is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -96,6 +104,7 @@ impl CliError {
             Self::Client(ClientError::NoDaemon(_)) => Exit::DaemonNeeded,
             Self::Lock(error) | Self::Daemon(DaemonError::Lock(error)) => of_lock(error),
             Self::Output(_)
+            | Self::Pages { .. }
             | Self::Log(_)
             | Self::NoRegistry(_)
             | Self::Client(_)

@@ -148,7 +148,7 @@ impl Cli {
             Command::Open(command) => self.answer(Given::default(), |context| open::run(command, context)),
             Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
             Command::Completions(command) => completions::run(command, &mut Out::new()),
-            Command::Man(_) => man::run(&mut Out::new()),
+            Command::Man(command) => man::run(command, &mut Out::new()),
         }
     }
 

@@ -3,6 +3,7 @@
 mod check;
 mod discover;
 mod import;
+mod manual;
 mod registering;
 
 use std::path::{Path, PathBuf};

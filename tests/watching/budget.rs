@@ -22,7 +22,7 @@ impl Live {
         }
     }
 
-    fn take_budget(&self, watch_budget: u64) {
+    pub(super) fn take_budget(&self, watch_budget: u64) {
         let settings = Reconfigure {
             roots: vec![self.path("root")],
             kept: Kept::default(),

@@ -1,6 +1,7 @@
 //! The watcher, the engine's thread and a real file system together: no sweep runs unless a test asks for one.
 
 mod budget;
+mod forgotten;
 
 use std::fs;
 use std::path::{Path, PathBuf};

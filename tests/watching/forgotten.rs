@@ -1,0 +1,53 @@
+//! What is forgotten at once, as at a reload, is not taken off watch by watch.
+
+use meshd::disk::{Target, Tidied, Watches};
+
+use super::*;
+
+fn directories(base: &Path) -> Vec<PathBuf> {
+    let names = (0..200).map(|number| base.join(format!("d{number}")));
+    names.inspect(|path| fs::create_dir_all(path).unwrap()).collect()
+}
+
+#[test]
+fn a_watcher_that_forgets_everything_has_nothing_to_take_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().canonicalize().unwrap();
+    let (announcer, inbox) = inbox();
+    let mut watcher = Watcher::start(announcer, &base, None).unwrap();
+    let directories = directories(&base.join("root"));
+    let targets: Vec<Target> = directories.iter().cloned().map(Target::Directory).collect();
+    let dorks: Vec<Target> = directories.iter().map(|path| Target::Dork(path.join(".dork"))).collect();
+    for path in &directories {
+        fs::create_dir(path.join(".dork")).unwrap();
+    }
+    for _ in 0..3 {
+        watcher.watch(&targets);
+        watcher.watch(&dorks);
+        assert_eq!(watcher.facts().watched.load(Ordering::Relaxed), 400);
+        let all = directories.iter().flat_map(|path| [path.clone(), path.join(".dork")]).collect();
+        watcher.forget(all);
+        assert_eq!(watcher.tidy(), Tidied::All, "each that is left costs half a millisecond");
+        assert!(watcher.facts().has_canary.load(Ordering::Relaxed), "the canary is watched all the same");
+    }
+    watcher.watch(&targets);
+    fs::create_dir(directories[7].join("new")).unwrap();
+    inbox.bell().recv_timeout(DEADLINE).unwrap();
+    assert!(!inbox.take().scope.is_nothing());
+}
+
+#[test]
+fn after_a_reload_everything_is_watched_again() {
+    let live = Live::start();
+    directories(&live.path("root/ns"));
+    live.edit("root/ns/d199/z", "z", "new");
+    live.core.reconcile(Scope::everything()).unwrap();
+    let before = live.core.facts().watches;
+    assert!(before > 200, "{before}");
+    live.take_budget(10_000);
+    live.core.reconcile(Scope::everything()).unwrap();
+    assert_eq!((live.core.facts().watches, live.core.facts().cold), (before, 0));
+    live.edit("root/ns/d7/b", "b", "new");
+    live.edit("root/ns/a", "a", "edited");
+    live.nothing_left_to_do();
+}
