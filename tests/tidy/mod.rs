@@ -94,7 +94,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
 ];
 
 /// Where each library may be named: files and directories below `src`. Every dependency has its line here.
-const HOMES: [(&str, &[&str]); 31] = [
+const HOMES: [(&str, &[&str]); 33] = [
     ("notify", &["watch/backend.rs"]),
     ("rusqlite", &["registry", "relay/local"]),
     ("axum", &["api"]),
@@ -108,6 +108,8 @@ const HOMES: [(&str, &[&str]); 31] = [
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("unicode_width", &["cli"]),
+    ("ratatui", &["cli/top"]),
+    ("signal_hook", &["cli/top"]),
     ("tracing_subscriber", &["telemetry"]),
     ("tracing_journald", &["telemetry"]),
     ("prometheus_client", &["telemetry"]),
@@ -130,6 +132,7 @@ const HOMES: [(&str, &[&str]); 31] = [
             "watch",
             "systemd.rs",
             "cli/events.rs",
+            "cli/doctor",
             "daemon/signals.rs",
         ],
     ),
