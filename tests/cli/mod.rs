@@ -2,8 +2,10 @@
 
 mod check;
 mod discover;
+mod doctor;
 mod import;
 mod registering;
+mod top;
 
 use std::path::{Path, PathBuf};
 

@@ -146,6 +146,11 @@ impl Patient {
         Reader::beside(&self.settings.registry()).map_err(|error| unread(looked_at, &error))
     }
 
+    /// Whether there is a registry that cannot be read.
+    fn is_damaged(&self) -> bool {
+        self.registry().is_err_and(|error| !matches!(error, RegistryError::Missing(_)))
+    }
+
     fn facts(&self) -> Option<&DaemonFacts> {
         self.daemon.as_ref().ok()
     }

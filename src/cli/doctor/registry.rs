@@ -40,8 +40,8 @@ fn unreadable(patient: &Patient, file: &Path, error: &RegistryError) -> Finding 
             finding.advise("a first pass makes it").command(patient.meshd("reconcile ROOT"))
         }
         RegistryError::Corrupt(_) => Finding::needs_person("registry", error)
-            .advise("a pass moves the damaged file aside and builds it anew from the manifests; look at the disk, too")
-            .command(patient.meshd("reconcile"))
+            .advise("a pass over all scan roots moves the file aside and builds it anew from the manifests; look at the disk, too")
+            .command(patient.meshd(if patient.settings.roots.is_empty() { "reconcile ROOT" } else { "reconcile" }))
             .command("sudo dmesg | grep -iE 'error|ata|nvme' | tail"),
         RegistryError::Older { .. } => Finding::note("registry", error)
             .advise("the daemon, or a pass, copies it beside itself and migrates it")

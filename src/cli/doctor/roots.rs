@@ -12,8 +12,10 @@ pub fn check(patient: &Patient) -> Vec<Finding> {
     let known: Vec<RootRow> = match patient.reader("roots").map(|reader| reader.roots()) {
         Ok(Ok(roots)) => roots.into_iter().filter(|root| root.configured).collect(),
         Ok(Err(error)) => return vec![Finding::needs_person("roots", error)],
+        // Which roots a registry remembers that cannot be read is not known.
+        Err(findings) if told.is_empty() && patient.is_damaged() => return findings,
         // What is told of roots that nobody looked at yet is still worth something.
-        Err(findings) if told.is_empty() => return without_any(patient, findings),
+        Err(_) if told.is_empty() => return vec![none_known(patient)],
         Err(_) => Vec::new(),
     };
     let mut findings: Vec<Finding> = known.iter().map(|root| of_root(root, patient)).collect();
@@ -21,7 +23,7 @@ pub fn check(patient: &Patient) -> Vec<Finding> {
         findings.push(not_yet(root, patient));
     }
     if findings.is_empty() {
-        return without_any(patient, findings);
+        return vec![none_known(patient)];
     }
     let paths: Vec<&Path> = known
         .iter()
@@ -43,13 +45,10 @@ pub fn check(patient: &Patient) -> Vec<Finding> {
     findings
 }
 
-fn without_any(patient: &Patient, mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.push(
-        Finding::needs_person("roots", "no scan root is known: nothing is looked for")
-            .advise("name one in the configuration, or once on the command line")
-            .command(patient.meshd("reconcile ROOT")),
-    );
-    findings
+fn none_known(patient: &Patient) -> Finding {
+    Finding::needs_person("roots", "no scan root is known: nothing is looked for")
+        .advise("name one in the configuration, or once on the command line")
+        .command(patient.meshd("reconcile ROOT"))
 }
 
 fn of_root(root: &RootRow, patient: &Patient) -> Finding {

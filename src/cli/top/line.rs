@@ -87,11 +87,13 @@ impl EventLine {
         let EventReport { seq, at, event: name, agent_id, project_path, scan_root, detail, .. } = event.into();
         // A project lies below its root: saying both would say nothing more.
         let place = project_path.or(scan_root);
-        let mut about: Vec<String> = agent_id.into_iter().chain(place).collect();
+        let mut about: Vec<String> = place.into_iter().collect();
         about.extend(detail.iter().map(|(key, value)| match value.as_str() {
             Some(text) => format!("{key}={text}"),
             None => format!("{key}={value}"),
         }));
+        // Last: an id is long, and says less than a place.
+        about.extend(agent_id);
         let about = Shown::text(&about.join(" ")).to_string();
         let found_by = format!("{name}\n{about}").to_lowercase();
         Self { seq, at_ms: wall_ms(&at), at: Shown::text(&at).to_string(), name, about, found_by }

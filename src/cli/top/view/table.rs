@@ -47,11 +47,14 @@ impl Columns {
             left = left.saturating_sub(wanted + 2);
             wanted
         };
-        // On the smallest terminals the name alone, as far as it goes.
-        let name = take(widest(|line| &line.name, 4, 28), 24).max(take(12, 8));
+        let name = match take(widest(|line| &line.name, 4, 28), 24) {
+            0 => take(12, 8),
+            name => name,
+        };
         let namespace = take(widest(|line| &line.namespace, 9, 18), 24);
         let runtime = take(widest(|line| &line.runtime, 7, 12), 30);
         let id = take(ID, 30);
+        // On the smallest terminals the name alone, as far as it goes.
         if name == 0 {
             return Self { name: left, namespace: 0, runtime: 0, id: 0, path: 0 };
         }
