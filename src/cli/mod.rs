@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod deny;
 mod discover;
+mod doctor;
 mod error;
 mod events;
 mod exit;
@@ -34,6 +35,7 @@ mod send;
 mod show;
 mod status;
 mod sync;
+mod top;
 mod unregister;
 mod update;
 
@@ -63,7 +65,7 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "Settings may also come from the environment (MESHD_STATE_DIR, MESHD_ROOTS, …) and from the \
-    configuration file; flags come first.\n\nExit status: 0 done, 1 failed, or `check` found something, 2 wrong usage, \
+    configuration file; flags come first.\n\nExit status: 0 done, 1 failed, or `check` or `doctor` found something, 2 wrong usage, \
     69 a daemon is needed and none is running, 75 another daemon holds the registry, 78 bad configuration, or a registry of \
     a newer meshd.";
 
@@ -77,6 +79,8 @@ enum Command {
     Reconcile(reconcile::Reconcile),
     Roots(roots::Roots),
     Events(events::Events),
+    Doctor(doctor::Doctor),
+    Top(top::Top),
     Register(Box<register::Register>),
     Update(Box<update::Update>),
     Unregister(unregister::Unregister),
@@ -130,6 +134,14 @@ impl Cli {
             Command::Reconcile(command) => self.answer(command.given(), |context| reconcile::run(command, context)),
             Command::Roots(command) => self.answer(Given::default(), |context| roots::run(command, context)),
             Command::Events(command) => self.answer(Given::default(), |context| events::run(command, context)),
+            // What is wrong with the settings is for it to tell.
+            Command::Doctor(_) => {
+                let flags = self.global.given();
+                let settings = Settings::resolve(flags.clone(), &|variable| std::env::var_os(variable));
+                doctor::run(settings, &flags, self.global.form())
+            }
+            // A line of the log would be written across the screen.
+            Command::Top(_) => top::run(self.resolve(Given::default())?, self.global.form()),
             Command::Register(command) => self.answer(Given::default(), |context| register::run(command, context)),
             Command::Update(command) => self.answer(Given::default(), |context| update::run(command, context)),
             Command::Unregister(command) => self.answer(Given::default(), |context| unregister::run(command, context)),

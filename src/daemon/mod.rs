@@ -22,6 +22,8 @@ use crate::lock::{Lock, LockError, What};
 use crate::registry::{Event, EventName, RegistryError};
 use crate::systemd;
 use crate::telemetry::{Level, Log};
+/// What the system grants a daemon, and how much of it is taken: for commands that say whether it is enough.
+pub use crate::watch::budget::{Budget, Limit, Limits};
 use signals::{Signal, Signals};
 
 /// How long a starting daemon waits for a command that writes.

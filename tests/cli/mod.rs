@@ -2,9 +2,11 @@
 
 mod check;
 mod discover;
+mod doctor;
 mod import;
 mod manual;
 mod registering;
+mod top;
 
 use std::path::{Path, PathBuf};
 

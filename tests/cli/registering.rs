@@ -206,7 +206,7 @@ fn a_relay_that_is_damaged_in_place_is_made_anew_by_the_next_sweep_of_the_daemon
 }
 
 /// A daemon that runs no longer than its test, however that ends.
-struct Running(std::process::Child);
+pub struct Running(pub std::process::Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -95,7 +95,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
 ];
 
 /// Where each library may be named: files and directories below `src`. Every dependency has its line here.
-const HOMES: [(&str, &[&str]); 32] = [
+const HOMES: [(&str, &[&str]); 34] = [
     ("notify", &["watch/backend.rs"]),
     ("rusqlite", &["registry", "relay/local"]),
     ("axum", &["api"]),
@@ -110,6 +110,8 @@ const HOMES: [(&str, &[&str]); 32] = [
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("unicode_width", &["cli"]),
+    ("ratatui", &["cli/top"]),
+    ("signal_hook", &["cli/top"]),
     ("tracing_subscriber", &["telemetry"]),
     ("tracing_journald", &["telemetry"]),
     ("prometheus_client", &["telemetry"]),
@@ -123,7 +125,7 @@ const HOMES: [(&str, &[&str]); 32] = [
     ("anyhow", &["main.rs"]),
     (
         "rustix",
-        &["disk", "clock.rs", "lock.rs", "api", "relay/local", "watch", "systemd.rs", "cli/events.rs", "daemon"],
+        &["disk", "clock.rs", "lock.rs", "api", "relay/local", "watch", "systemd.rs", "cli/events.rs", "cli/doctor", "daemon"],
     ),
     ("crossbeam_channel", &["scope", "relay", "watch", "engine", "api/feed.rs", "daemon.rs", "daemon"]),
     ("tokio", &["api", "daemon.rs", "daemon"]),
