@@ -133,3 +133,16 @@ fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
         Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_is_found_by_the_users_number() {
+        let users = b"root:x:0:0:root:/root:/bin/bash\nbroken\nme:x:1000:1000:,,,:/home/m\xffe:/bin/sh\n";
+        assert_eq!(home_of(users, 0), Some(PathBuf::from("/root")));
+        assert_eq!(home_of(users, 1000), Some(PathBuf::from(OsStr::from_bytes(b"/home/m\xffe"))));
+        assert_eq!(home_of(users, 1), None);
+    }
+}
