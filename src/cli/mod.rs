@@ -23,6 +23,7 @@ mod list;
 mod local;
 mod log_level;
 mod man;
+mod open;
 mod out;
 mod plan;
 mod reconcile;
@@ -95,6 +96,7 @@ enum Command {
     Inbox(inbox::Inbox),
     Access(access::Access),
     LogLevel(log_level::LogLevel),
+    Open(open::Open),
     Check(check::Check),
     Completions(completions::Completions),
     Man(man::Man),
@@ -155,6 +157,7 @@ impl Cli {
             Command::Inbox(command) => self.answer(Given::default(), |context| inbox::run(command, context)),
             Command::Access(command) => self.answer(Given::default(), |context| access::run(command, context)),
             Command::LogLevel(command) => self.answer(Given::default(), |context| log_level::run(command, context)),
+            Command::Open(command) => self.answer(Given::default(), |context| open::run(command, context)),
             Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
             Command::Completions(command) => completions::run(command, &mut Out::new()),
             Command::Man(_) => man::run(&mut Out::new()),

@@ -117,7 +117,7 @@ pub fn homes() -> BTreeSet<PathBuf> {
 }
 
 /// The home of a user in the text of `/etc/passwd`.
-fn home_of(users: &[u8], user: u32) -> Option<PathBuf> {
+pub(super) fn home_of(users: &[u8], user: u32) -> Option<PathBuf> {
     users.split(|byte| *byte == b'\n').find_map(|line| {
         let mut fields = line.split(|byte| *byte == b':').skip(2);
         let is_user = fields.next()? == user.to_string().as_bytes();
@@ -132,17 +132,4 @@ fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
         Component::ParentDir => Some(OsStr::new("..").to_owned()),
         Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_home_is_found_by_the_users_number() {
-        let users = b"root:x:0:0:root:/root:/bin/bash\nbroken\nme:x:1000:1000:,,,:/home/m\xffe:/bin/sh\n";
-        assert_eq!(home_of(users, 0), Some(PathBuf::from("/root")));
-        assert_eq!(home_of(users, 1000), Some(PathBuf::from(OsStr::from_bytes(b"/home/m\xffe"))));
-        assert_eq!(home_of(users, 1), None);
-    }
 }

@@ -94,12 +94,13 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
 ];
 
 /// Where each library may be named: files and directories below `src`. Every dependency has its line here.
-const HOMES: [(&str, &[&str]); 33] = [
+const HOMES: [(&str, &[&str]); 34] = [
     ("notify", &["watch/backend.rs"]),
     ("rusqlite", &["registry", "relay/local"]),
     ("axum", &["api"]),
     ("utoipa", &["engine", "report", "api"]),
     ("utoipa_axum", &["api"]),
+    ("percent_encoding", &["api"]),
     ("tokio_io_timeout", &["api"]),
     ("hyper", &["api"]),
     ("hyper_util", &["api"]),
@@ -133,10 +134,10 @@ const HOMES: [(&str, &[&str]); 33] = [
             "systemd.rs",
             "cli/events.rs",
             "cli/doctor",
-            "daemon/signals.rs",
+            "daemon",
         ],
     ),
-    ("crossbeam_channel", &["scope", "relay", "watch", "engine", "daemon.rs", "daemon"]),
+    ("crossbeam_channel", &["scope", "relay", "watch", "engine", "api/feed.rs", "daemon.rs", "daemon"]),
     ("tokio", &["api", "daemon.rs", "daemon"]),
     ("serde", ANYWHERE),
     ("serde_json", ANYWHERE),
