@@ -8,6 +8,7 @@ is looked at, too. It needs tmux, or is skipped. Exit status: 0 all hold, 1 not.
 """
 import argparse
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -19,6 +20,9 @@ from show import manifest_of, new_manifest, write
 
 # What a shell of ours prints once the program in it has ended, with how it ended.
 ENDED = "ended with "
+
+# A colour of text or ground, as a terminal is told it: 30 to 49 and 90 to 107, but for the ordinary ones, 39 and 49.
+COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
 
 
 class Terminal:
@@ -136,7 +140,7 @@ def live(args, home):
             terminal.sees("0 agents", "daemon ready", "none yet")
             manifest = new_manifest(1)
             hostile = {**manifest, "name": "evil \x1b]0;owned\x07\x1b[31m \u202e end"}
-            write(manifest_of(os.path.join(root, "web", "shop")), hostile)
+            write(os.path.join(root, "web", "shop"), hostile)
             screen = terminal.sees("1 agent", "agent.registered", "\\u{1b}]0;owned")
             if "\u202e" in screen:
                 raise Failed("a character that reorders text reached the screen")
@@ -158,15 +162,15 @@ def ends(args, home):
         os.mkdir(part)
         with Terminal(part, top) as terminal:
             terminal.sees("5 agents")
-            if "\x1b[32m" not in terminal.screen("-e"):
-                raise Failed("what is well is not green")
+            if not COLOUR.search(terminal.screen("-e")):
+                raise Failed("there is no colour")
             os.kill(terminal.pid(), number)
             terminal.is_given_back(0)
     part = os.path.join(home, "plain")
     os.mkdir(part)
     with Terminal(part, top, NO_COLOR="1") as terminal:
         terminal.sees("5 agents")
-        if "\x1b[3" in terminal.screen("-e") or "\x1b[9" in terminal.screen("-e"):
+        if COLOUR.search(terminal.screen("-e")):
             raise Failed("there is colour")
 
 
