@@ -20,11 +20,11 @@ pub fn check(patient: &Patient) -> Vec<Finding> {
     let facts = patient.facts();
     let me = rustix::process::geteuid().as_raw();
     let user = facts.and_then(|facts| process::user_of(facts.pid)).unwrap_or(me);
-    let (limits, used) = (Limits::read(), process::inotify_of(user));
+    let (granted, taken) = (Limits::read(), process::inotify_of(user));
     let mut findings = Vec::new();
     if patient.settings.watch {
-        findings.push(watches(patient, limits.watches, used.watches));
-        findings.push(instances(facts, limits.instances, used.instances));
+        findings.push(watches(patient, granted.watches, taken.watches));
+        findings.push(instances(facts, granted.instances, taken.instances));
         findings.extend(queued());
     } else {
         findings.push(Finding::ok("watches", "none are wanted (`watch = false`): sweeps alone find changes"));
@@ -101,15 +101,12 @@ fn queued() -> Option<Finding> {
 fn files(patient: &Patient) -> Option<Finding> {
     let of_daemon = patient.facts().and_then(|facts| Some((process::open_files(facts.pid)?, facts)));
     let roots = u64::try_from(patient.settings.roots.len()).unwrap_or(u64::MAX);
-    let (found, used, needed, most) = match of_daemon {
-        Some(((used, most), facts)) => {
-            let needed = facts.watches_needed / WATCHES_PER_INSTANCE + u64::try_from(facts.roots.len()).unwrap_or(0);
-            (format!("the daemon has {used} of {most}"), used, needed, most)
-        }
-        None => {
-            let (used, most) = process::open_files(std::process::id())?;
-            (format!("a daemon that is started here may have {most}"), used.min(1), roots, most)
-        }
+    let (found, used, needed, most) = if let Some(((used, most), facts)) = of_daemon {
+        let needed = facts.watches_needed / WATCHES_PER_INSTANCE + u64::try_from(facts.roots.len()).unwrap_or(0);
+        (format!("the daemon has {used} of {most}"), used, needed, most)
+    } else {
+        let (used, most) = process::open_files(std::process::id())?;
+        (format!("a daemon that is started here may have {most}"), used.min(1), roots, most)
     };
     let needed = needed.saturating_add(SPARE_FILES).max(used.saturating_add(SPARE_FILES / 2));
     Some(if needed <= most {

@@ -192,9 +192,10 @@ fn user_commands(patient: &Patient) -> DaemonCommands {
 
 /// For a part that needs the registry and cannot read it.
 fn unread(looked_at: &str, error: &RegistryError) -> Vec<Finding> {
-    let found = match error {
-        RegistryError::Missing(_) => "not known: there is no registry yet".to_owned(),
-        error => format!("not known: {error}"),
+    let found = if matches!(error, RegistryError::Missing(_)) {
+        "not known: there is no registry yet".to_owned()
+    } else {
+        format!("not known: {error}")
     };
     vec![Finding::note(looked_at, found)]
 }

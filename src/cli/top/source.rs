@@ -98,10 +98,8 @@ fn ask_daemon(client: &Client, last: &Mutex<Option<DaemonFacts>>, tell: &SyncSen
         if let Ok(mut last) = last.lock() {
             *last = facts.as_ref().ok().cloned();
         }
-        let told = facts.map(Box::new).map_err(|error| match error {
-            ClientError::NoDaemon(_) => None,
-            error => Some(error.to_string()),
-        });
+        let told = facts.map(Box::new);
+        let told = told.map_err(|error| (!matches!(error, ClientError::NoDaemon(_))).then(|| error.to_string()));
         if tell.send(Told::Daemon(told)).is_err() {
             return;
         }

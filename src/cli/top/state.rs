@@ -1,5 +1,7 @@
 //! What `meshd top` shows: what it was told, and where somebody is in it. Told and pressed; nothing here reads or draws.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "of all the keys that there are, some mean something here")]
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
@@ -163,10 +165,9 @@ impl State {
             return None;
         }
         match key.code {
-            KeyCode::Char('q') => return Some(Ask::Quit),
             // First out of what narrows the view, then out of it.
             KeyCode::Esc if self.is_filtered() => self.clear_filter(),
-            KeyCode::Esc => return Some(Ask::Quit),
+            KeyCode::Esc | KeyCode::Char('q') => return Some(Ask::Quit),
             KeyCode::Char('?' | 'h') | KeyCode::F(1) => self.is_help = true,
             KeyCode::Char('/') => self.is_typing = true,
             KeyCode::Char('s') => self.next_status(),

@@ -47,17 +47,17 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut State, look: Look) {
         table::agents(frame, agents, state, look);
         table::events(frame, events, state, look);
     }
-    frame.render_widget(foot_line(state, look, foot), foot);
-    overlay::draw(frame, state, look);
+    frame.render_widget(foot_line(state, foot), foot);
+    overlay::draw(frame, state);
 }
 
 /// The last line: what is typed, or which keys there are and how the list is narrowed.
-fn foot_line(state: &State, look: Look, area: Rect) -> Line<'static> {
+fn foot_line(state: &State, area: Rect) -> Line<'static> {
     if state.is_typing {
         // What does not fit is cut at its beginning: the end is where somebody types.
         let room = usize::from(area.width).saturating_sub(3);
         let typed = crate::agent::Shown::text(&state.text).to_string();
-        return Line::from(format!("/{}_", text::tail(&typed, room))).style(look.strong());
+        return Line::from(format!("/{}_", text::tail(&typed, room))).style(strong());
     }
     let status = state.status.map_or("all", Status::as_str);
     let namespace = state.namespace.as_deref().unwrap_or("all");
@@ -68,16 +68,28 @@ fn foot_line(state: &State, look: Look, area: Rect) -> Line<'static> {
     } else {
         format!("q quit  ? help  / filter{filter}  s status:{status}  n namespace:{namespace}  Enter explain  Tab list")
     };
-    Line::from(text::fitted(&keys, usize::from(area.width))).style(look.dim())
+    Line::from(text::fitted(&keys, usize::from(area.width))).style(dim())
 }
 
 /// A line that parts what is above from what is below, and says what that is.
-fn rule(title: &str, width: u16, is_focused: bool, look: Look) -> Line<'static> {
+fn rule(title: &str, width: u16, is_focused: bool) -> Line<'static> {
     let mark = if is_focused { "▶ " } else { "  " };
     let title = text::cut(&format!("{mark}{title} "), usize::from(width));
     let rest = usize::from(width).saturating_sub(text::width(&title));
-    let style = if is_focused { look.strong() } else { Style::new() };
-    Line::from(vec![Span::styled(title, style), Span::styled("─".repeat(rest), look.dim())])
+    let style = if is_focused { strong() } else { Style::new() };
+    Line::from(vec![Span::styled(title, style), Span::styled("─".repeat(rest), dim())])
+}
+
+fn strong() -> Style {
+    Style::new().add_modifier(Modifier::BOLD)
+}
+
+fn dim() -> Style {
+    Style::new().add_modifier(Modifier::DIM)
+}
+
+fn selected() -> Style {
+    Style::new().add_modifier(Modifier::REVERSED)
 }
 
 impl Look {
@@ -98,18 +110,6 @@ impl Look {
 
     fn wrong(self) -> Style {
         self.coloured(Color::Red).add_modifier(Modifier::BOLD)
-    }
-
-    fn strong(self) -> Style {
-        Style::new().add_modifier(Modifier::BOLD)
-    }
-
-    fn dim(self) -> Style {
-        Style::new().add_modifier(Modifier::DIM)
-    }
-
-    fn selected(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
     }
 
     fn of(self, status: Status) -> Style {

@@ -3,7 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use super::text::{ago, cut, tail};
-use super::{BOTH_LISTS_HEIGHT, Look};
+use super::{BOTH_LISTS_HEIGHT, Look, strong};
 use crate::agent::Shown;
 use crate::agent::moment::wall_ms;
 use crate::cli::top::line::RootLine;
@@ -30,7 +30,7 @@ pub fn lines(state: &State, look: Look, width: u16, height: u16) -> Vec<Line<'st
 }
 
 fn counts(state: &State, look: Look) -> Line<'static> {
-    let mut spans = vec![Span::styled("meshd  ", look.strong())];
+    let mut spans = vec![Span::styled("meshd  ", strong())];
     match &state.no_registry {
         Some(why) => spans.push(Span::styled(format!("{why}; it is looked for again"), look.doubtful())),
         None if !state.is_read => spans.push(Span::raw("reading …")),
@@ -121,15 +121,15 @@ fn of_root(root: &RootLine, look: Look, columns: usize, more: usize) -> Line<'st
     let state = if root.is_well() { root.state.to_owned() } else { root.state.to_uppercase() };
     let more = if more > 0 { format!("  +{more} more") } else { String::new() };
     let agents = format!("  {}{more}", count(root.agents, "agent"));
-    let head = format!("root {state}  ");
-    let room = columns.saturating_sub(head.len()).saturating_sub(agents.len());
+    let word = format!("root {state}  ");
+    let left = columns.saturating_sub(word.len()).saturating_sub(agents.len());
     // Why it is not online matters more than all of its path.
-    let room_for_path = if root.why.is_empty() { room } else { (room / 2).max(10) };
-    let path = tail(&root.path, room_for_path);
+    let for_path = if root.why.is_empty() { left } else { (left / 2).max(10) };
+    let path = tail(&root.path, for_path);
     let why = if root.why.is_empty() { String::new() } else { format!("  {}", root.why) };
     Line::from(vec![
         Span::raw("root "),
         Span::styled(format!("{state}  "), style),
-        Span::raw(cut(&format!("{path}{agents}{why}"), columns.saturating_sub(head.len()))),
+        Span::raw(cut(&format!("{path}{agents}{why}"), columns.saturating_sub(word.len()))),
     ])
 }

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
-use super::Look;
+use super::strong;
 use super::text::{cut, tail};
 use crate::cli::top::state::{Panel, State};
 
@@ -23,17 +23,17 @@ const KEYS: [(&str, &str); 11] = [
     ("?", "this; any key closes it"),
 ];
 
-pub fn draw(frame: &mut Frame<'_>, state: &mut State, look: Look) {
+pub fn draw(frame: &mut Frame<'_>, state: &mut State) {
     if state.is_help {
-        let keys = KEYS.iter().map(|(key, what)| entry(key, what, 9, look));
+        let keys = KEYS.iter().map(|(key, what)| entry(key, what, 9));
         let mut scroll = 0;
         over(frame, " keys ", keys.collect::<Vec<_>>().into(), &mut scroll);
     } else if let Some(panel) = &mut state.panel {
-        explanation(frame, panel, look);
+        explanation(frame, panel);
     }
 }
 
-fn explanation(frame: &mut Frame<'_>, panel: &mut Panel, look: Look) {
+fn explanation(frame: &mut Frame<'_>, panel: &mut Panel) {
     let room = usize::from(frame.area().width).saturating_sub(22);
     let path = crate::agent::Shown::path(&panel.project).to_string();
     let title = format!(" why: {} — Esc closes ", tail(&path, room));
@@ -41,15 +41,15 @@ fn explanation(frame: &mut Frame<'_>, panel: &mut Panel, look: Look) {
     let text: Text<'static> = if panel.lines.is_empty() {
         "looking …".into()
     } else {
-        panel.lines.iter().map(|[about, what]| entry(about, what, widest, look)).collect::<Vec<_>>().into()
+        panel.lines.iter().map(|[about, what]| entry(about, what, widest)).collect::<Vec<_>>().into()
     };
     let Panel { scroll, .. } = panel;
     over(frame, &title, text, scroll);
 }
 
-fn entry(about: &str, what: &str, columns: usize, look: Look) -> Line<'static> {
+fn entry(about: &str, what: &str, columns: usize) -> Line<'static> {
     let about = super::text::fitted(about, columns);
-    Line::from(vec![Span::styled(format!("{about}  "), look.strong()), Span::raw(what.to_owned())])
+    Line::from(vec![Span::styled(format!("{about}  "), strong()), Span::raw(what.to_owned())])
 }
 
 /// A box over the middle of the screen, as large as what is in it, or as the screen.

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::text::{ago, cut, fitted, fitted_tail, width};
-use super::{Look, rule};
+use super::{Look, dim, rule, selected};
 use crate::cli::top::line::{AgentLine, EventLine};
 use crate::cli::top::state::{Focus, State};
 use crate::registry::EventName;
@@ -91,16 +91,16 @@ pub fn agents(frame: &mut Frame<'_>, area: Rect, state: &mut State, look: Look) 
     let columns = Columns::fit(usize::from(area.width), &lines);
     let is_focused = state.focus == Focus::Agents;
     let names = columns.line(["STATUS", "AGE", "NAME", "NAMESPACE", "RUNTIME", "ID", "PATH"]);
-    let mut rows = vec![rule(&title, area.width, is_focused, look), Line::styled(format!("  {names}"), look.dim())];
+    let mut rows = vec![rule(&title, area.width, is_focused), Line::styled(format!("  {names}"), dim())];
     if lines.is_empty() {
-        rows.push(Line::styled(format!("  {}", why_no_agents(state, all)), look.dim()));
+        rows.push(Line::styled(format!("  {}", why_no_agents(state, all)), dim()));
     }
     for (place, line) in (top..).zip(lines) {
         let status =
             if line.is_damaged { format!("{}!", line.status.as_str()) } else { line.status.as_str().to_owned() };
         let age = ago(state.now_ms, line.since_ms);
         let text = columns.line([&status, &age, &line.name, &line.namespace, &line.runtime, &line.id, &line.path]);
-        rows.push(row(text, look.of(line.status), place == state.agents_at.at, is_focused, look));
+        rows.push(row(&text, look.of(line.status), place == state.agents_at.at, is_focused));
     }
     put(frame, area, rows);
 }
@@ -118,13 +118,13 @@ fn why_no_agents(state: &State, all: usize) -> &'static str {
 }
 
 /// The status is coloured, and all of the selected line is reversed and marked.
-fn row(text: String, status: Style, is_selected: bool, is_focused: bool, look: Look) -> Line<'static> {
+fn row(text: &str, status: Style, is_selected: bool, is_focused: bool) -> Line<'static> {
     if is_selected && is_focused {
-        return Line::styled(format!("> {text}"), look.selected());
+        return Line::styled(format!("> {text}"), selected());
     }
     let mark = if is_selected { "> " } else { "  " };
     // The status is ASCII, so that its columns are its bytes.
-    let (head, rest) = text.split_at_checked(STATUS).unwrap_or((&text, ""));
+    let (head, rest) = text.split_at_checked(STATUS).unwrap_or((text, ""));
     Line::from(vec![Span::raw(mark), Span::styled(head.to_owned(), status), Span::raw(rest.to_owned())])
 }
 
@@ -135,9 +135,9 @@ pub fn events(frame: &mut Frame<'_>, area: Rect, state: &mut State, look: Look) 
     let top = state.events_at.top;
     let is_focused = state.focus == Focus::Events;
     let title = of_place("events, newest first".to_owned(), top, page, fit);
-    let mut rows = vec![rule(&title, area.width, is_focused, look)];
+    let mut rows = vec![rule(&title, area.width, is_focused)];
     if fit == 0 {
-        rows.push(Line::styled("  none", look.dim()));
+        rows.push(Line::styled("  none", dim()));
     }
     for (place, event) in (top..).zip(state.events(top, page)) {
         rows.push(of_event(event, state.now_ms, place == state.events_at.at && is_focused, area.width, look));
@@ -158,7 +158,7 @@ fn of_event(event: &EventLine, now_ms: i64, is_selected: bool, width: u16, look:
     let room = columns.saturating_sub(when.len()).saturating_sub(name.len()).saturating_sub(1);
     let about = cut(&event.about, room);
     if is_selected {
-        return Line::styled(fitted(&format!("{when}{name} {about}"), columns), look.selected());
+        return Line::styled(fitted(&format!("{when}{name} {about}"), columns), selected());
     }
     Line::from(vec![Span::raw(when), Span::styled(name, style(event.name, look)), Span::raw(format!(" {about}"))])
 }
