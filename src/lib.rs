@@ -23,6 +23,8 @@ pub mod engine;
 
 pub mod registration;
 
+pub mod report;
+
 pub mod api;
 pub mod cli;
 

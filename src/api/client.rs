@@ -16,10 +16,11 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::problem::Problem;
-use super::wire::{AcceptRoot, DaemonFacts, ReconcileRequest, WirePath};
+use super::wire::{AcceptRoot, ReconcileRequest};
 use crate::agent::Shown;
 use crate::engine::ReconcileResult;
 use crate::registration::StepError;
+use crate::report::{DaemonFacts, WirePath};
 
 /// How long the daemon may take to say something that it knows.
 pub(super) const FACTS_WITHIN: Duration = Duration::from_secs(2);
@@ -67,7 +68,7 @@ impl Client {
 
     /// What the daemon knows about itself.
     pub fn facts(&self) -> Result<DaemonFacts, ClientError> {
-        self.ask::<(), _>(Method::GET, "/api/mesh/status", None, FACTS_WITHIN)
+        self.ask::<(), _>(Method::GET, "/api/mesh/daemon", None, FACTS_WITHIN)
     }
 
     /// Has it make one pass over `roots`; over everything where there are none.

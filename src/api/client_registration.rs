@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::client::{Client, ClientError, PASS_WITHIN};
-use super::wire::WirePath;
 use super::wire_import::ImportRequest;
 use super::wire_registration::{
     AccessRequest, AllowAnswer, DenyRequest, HeartbeatRequest, HoldAnswer, HoldRequest, PathRequest, RecordAnswer,
@@ -17,6 +16,7 @@ use crate::agent::AgentId;
 use crate::engine::{Begun, Denying, Intent, ReconcileResult, Strictness, Token, Verdict};
 use crate::registration::{StepError, StepErrorKind, Steps};
 use crate::registry::{AccessPair, Imported, Taken};
+use crate::report::WirePath;
 
 impl Client {
     /// Says that an agent was heard of.

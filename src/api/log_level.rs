@@ -1,15 +1,17 @@
 //! `GET` and `PUT /api/mesh/log-level`: how much is logged, while the daemon runs. It lasts until the daemon is started
 //! anew or reads its configuration again.
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use hyper::Method;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::answer::parsed;
 use super::client::{Client, ClientError, FACTS_WITHIN};
-use super::handlers::parsed;
 use super::problem::Problem;
 use super::server::Api;
 use crate::telemetry::Level;
@@ -17,21 +19,29 @@ use crate::telemetry::Level;
 const ROUTE: &str = "/api/mesh/log-level";
 
 /// The least of what is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogLevel {
     /// `error`, `warn`, `info`, `debug` or `trace`.
+    #[schema(value_type = String)]
     pub level: Level,
 }
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route(ROUTE, get(level).put(set_level))
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(level, set_level))
 }
 
+/// The least of what is logged.
+#[utoipa::path(get, path = ROUTE, tag = "watching", responses((status = 200, body = LogLevel)))]
 async fn level(State(api): State<Api>) -> Json<LogLevel> {
     Json(LogLevel { level: api.log.level() })
 }
 
+/// Logs more or less from now on, until the daemon is started anew or reads its configuration again.
+#[utoipa::path(put, path = ROUTE, tag = "watching", request_body = LogLevel, responses(
+    (status = 200, body = LogLevel),
+    (status = "4XX", description = "There is no such level", body = Problem),
+))]
 async fn set_level(State(api): State<Api>, body: Bytes) -> Result<Json<LogLevel>, Problem> {
     let LogLevel { level } = parsed(&body)?;
     api.log.set_level(level);

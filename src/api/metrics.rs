@@ -20,6 +20,8 @@ use crate::telemetry::{CONTENT_TYPE, RelaySnapshot, Snapshot};
 /// registry.
 const LOCK_WITHIN: Duration = Duration::from_secs(1);
 
+/// How things stand, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "watching", responses((status = 200, description = "In its text format", body = String)))]
 pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let (core, registry) = (api.core.clone(), api.registry.clone());
     let census = tokio::task::spawn_blocking(move || census(&registry));

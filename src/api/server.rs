@@ -1,23 +1,33 @@
-//! Serves the control socket, within bounds: each client has so much time to ask, so many bytes, and one request.
+//! Serves the API within bounds: how many clients there are, how long each may take to ask and to take its answer, and how
+//! much it may send. Whatever a client does or leaves undone, nobody waits for it.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, extract::State};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 
-use super::handlers::router;
+use super::feed::Feed;
+use super::lease::Lease;
 use super::problem::Problem;
+use super::routes::{at_socket, at_tcp};
+use super::session::Door;
 use super::socket::Socket;
+use super::tcp::Tcp;
 use crate::engine::MeshCore;
 use crate::telemetry::{Log, Metrics};
 
@@ -27,11 +37,28 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// How long a client may take to send its request's head, and then its body. On one machine that is a millisecond.
 const TIME_TO_ASK: Duration = Duration::from_secs(5);
 
-/// How long one connection may last: as long as the longest pass, that over a cold disk with a million files.
-const LONGEST_CONNECTION: Duration = Duration::from_mins(15);
+/// How long a client may take nothing at all of what it is sent.
+const TIME_TO_TAKE: Duration = Duration::from_secs(10);
 
-/// How many connections there are at once; further ones wait in the kernel's queue. Each may hold one thread.
-const MAX_CONNECTIONS: usize = 32;
+/// How long it may take for a whole answer: megabytes, on one machine.
+const TIME_TO_TAKE_ALL: Duration = Duration::from_secs(30);
+
+/// How long an answer may take: as long as the longest pass, that over a cold disk with a million files.
+const LONGEST_ANSWER: Duration = Duration::from_mins(15);
+
+/// How many connections there are at once, at the socket and at the address each: mostly those that listen to events. Each
+/// takes some 30 kB. Further ones are turned away.
+const MAX_CONNECTIONS: usize = 1_024;
+
+/// How many requests are answered at once: each may hold one thread, and an answer of some megabytes. Others wait.
+const MAX_REQUESTS: usize = 32;
+
+/// How long they wait.
+const TIME_TO_WAIT: Duration = Duration::from_secs(10);
+
+/// What somebody gets for whom there is no room.
+const TURNED_AWAY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// What the routes answer from.
 #[derive(Clone)]
@@ -42,43 +69,113 @@ pub struct Api {
     pub metrics: Metrics,
     /// The registry's file, to be read beside the engine.
     pub registry: PathBuf,
+    /// The state directory, where the relay that is built in has its mail; none where there is no relay.
+    pub mail: Option<PathBuf>,
     /// The log, whose level may be changed.
     pub log: Log,
+    /// What happens.
+    pub feed: Feed,
+    /// Who may come in at the loopback address; none where there is no such address.
+    pub door: Option<Arc<Door>>,
 }
 
-/// Serves `socket` until it is aborted.
-pub async fn serve(socket: Socket, api: Api) -> Infallible {
-    let routes = router(api).layer(from_fn(bounded));
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+/// The places at which requests are answered.
+type Places = Arc<Semaphore>;
+
+/// Serves `socket`, and the loopback address if there is one, until it is aborted.
+pub async fn serve(socket: Socket, tcp: Option<Tcp>, api: Api) -> Infallible {
+    let places: Places = Arc::new(Semaphore::new(MAX_REQUESTS));
+    let within = |routes: Router| routes.layer(from_fn_with_state(places.clone(), bounded));
+    let most = connections();
+    let at_tcp = async {
+        match (tcp, api.door.clone()) {
+            (Some(tcp), Some(door)) => accept(|| tcp.accept(), within(at_tcp(api.clone(), door)), most).await,
+            _ => std::future::pending().await,
+        }
+    };
+    let at_socket = accept(|| socket.accept(), within(at_socket(api.clone())), most);
+    tokio::select! {
+        never = at_socket => never,
+        never = at_tcp => never,
+    }
+}
+
+/// How many connections one address may have: fewer where few files may be open.
+fn connections() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    MAX_CONNECTIONS.min(files / 4).max(1)
+}
+
+async fn accept<S, F>(next: impl Fn() -> F, routes: Router, most: usize) -> Infallible
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = S>,
+{
+    let slots = Arc::new(Semaphore::new(most));
     loop {
-        // A semaphore that nobody closes hands out a slot sooner or later.
-        let slot = Arc::clone(&slots).acquire_owned().await;
-        let stream = socket.accept().await;
-        let service = TowerToHyperService::new(routes.clone());
+        let mut stream = next().await;
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            // What it asks is not read. A handful of bytes has room in the kernel: this does not wait.
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(TIME_TO_ASK, stream.write_all(TURNED_AWAY)).await;
+            });
+            continue;
+        };
+        let routes = routes.clone();
         tokio::spawn(async move {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(TIME_TO_ASK)
-                // One request a connection: an idle client holds no slot.
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
-            if let Ok(Err(error)) = tokio::time::timeout(LONGEST_CONNECTION, connection).await {
-                tracing::debug!(%error, "a connection to the control socket ended badly");
-            }
+            serve_one(stream, routes).await;
             drop(slot);
         });
     }
 }
 
-/// Takes in the whole body first, within its bounds, so that no handler waits for a client.
-async fn bounded(request: Request, next: Next) -> Response {
-    let (head, body) = request.into_parts();
-    match tokio::time::timeout(TIME_TO_ASK, to_bytes(body, MAX_BODY_BYTES)).await {
-        Ok(Ok(bytes)) => next.run(Request::from_parts(head, Body::from(bytes))).await,
-        Ok(Err(_)) => {
-            let detail = format!("the request is cut off, or larger than {MAX_BODY_BYTES} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response()
-        }
-        Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not come in time").into_response(),
+async fn serve_one(stream: impl AsyncRead + AsyncWrite + Send + 'static, routes: Router) {
+    let lease = Lease::default();
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(TIME_TO_TAKE));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(TIME_TO_ASK)
+        // One request a connection: an idle client holds no slot.
+        .keep_alive(false)
+        .serve_connection(
+            TokioIo::new(Box::pin(stream)),
+            TowerToHyperService::new(routes.layer(Extension(lease.clone()))),
+        );
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => Some(ended),
+        () = lease.answered() => tokio::time::timeout(TIME_TO_TAKE_ALL, &mut connection).await.ok(),
+    };
+    if let Some(Err(error)) = ended {
+        tracing::debug!(%error, "a connection ended badly");
     }
+}
+
+/// Takes in the whole body first, within its bounds, so that no handler waits for a client; then waits for a place.
+async fn bounded(
+    State(places): State<Places>,
+    Extension(lease): Extension<Lease>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let answer = taken_in(places, &lease, request, next).await.unwrap_or_else(Problem::into_response);
+    lease.answer();
+    answer
+}
+
+async fn taken_in(places: Places, lease: &Lease, request: Request, next: Next) -> Result<Response, Problem> {
+    let late = |detail| move |_| Problem::new(StatusCode::REQUEST_TIMEOUT, detail);
+    let (head, body) = request.into_parts();
+    let body = tokio::time::timeout(TIME_TO_ASK, to_bytes(body, MAX_BODY_BYTES)).await;
+    let body = body.map_err(late("the request did not come in time"))?.map_err(|_| {
+        let detail = format!("the request is cut off, or larger than {MAX_BODY_BYTES} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    })?;
+    let busy = |detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+    let place = tokio::time::timeout(TIME_TO_WAIT, places.acquire_owned()).await;
+    lease.take(place.map_err(|_| busy("too much is asked at once"))?.map_err(|_| busy("the daemon ends"))?);
+    let answer = tokio::time::timeout(LONGEST_ANSWER, next.run(Request::from_parts(head, Body::from(body)))).await;
+    answer.map_err(|_| busy("it takes too long"))
 }

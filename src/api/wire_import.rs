@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::wire::WirePath;
 use crate::agent::AgentId;
 use crate::registry::{Denial, Imported, ImportedAgent};
+use crate::report::WirePath;
 
 /// The most agents, or denials, of one request: some 200 bytes each, far below what a request may have.
 const MOST: usize = 1_000;

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::wire::WirePath;
 use crate::agent::{AgentId, Namespace};
 use crate::engine::{Begun, Denying, Intent, Outside, Strictness, Target, Token};
 use crate::registry::{Access, AccessPair};
+use crate::report::WirePath;
 
 /// `POST /api/mesh/holds`: a project whose manifest is about to be written or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +100,7 @@ pub struct RetireAnswer {
 }
 
 /// `POST /api/mesh/agents/{id}/heartbeat`: what the agent was seen to do.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeartbeatRequest {
     /// In a word or two; `heartbeat` where nothing is given.
@@ -108,7 +109,7 @@ pub struct HeartbeatRequest {
 }
 
 /// `POST /api/mesh/agents/{id}/relocate` and `POST /api/mesh/sync`: which project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PathRequest {
     /// The project.
@@ -116,7 +117,7 @@ pub struct PathRequest {
 }
 
 /// `POST /api/mesh/deny`: what is never registered from now on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DenyRequest {
     /// The path; all that is below it is denied, too.
@@ -138,7 +139,7 @@ pub struct AllowAnswer {
 }
 
 /// `PUT /api/mesh/topology/access`: who may reach whom, one direction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessRequest {
     /// The namespace whose agents send.
@@ -146,6 +147,7 @@ pub struct AccessRequest {
     /// The namespace whose agents are sent to.
     pub to: String,
     /// Whether they may.
+    #[schema(value_type = String)]
     pub access: Access,
 }
 

@@ -1,14 +1,10 @@
-//! One agent, as `list` and `show` answer it.
+//! Which agent a command is about, and one agent for people.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Args;
-use serde_json::{Map, Value};
 
-use super::reach::Reach;
-use super::wording::put_path;
 use super::{CliError, Context};
 use crate::agent::moment::iso;
 use crate::agent::{AgentId, Moment, Shown};
@@ -76,69 +72,9 @@ impl Which {
     }
 }
 
-/// The agent's manifest, and what the registry adds to it. A row that is no agent is given as far as it can be read, with
-/// `damaged` saying why it is none.
-pub fn json(record: &Record, reach: &Reach, now: &Moment) -> Value {
-    let columns = &record.columns;
-    let mut agent = match &record.agent {
-        Ok(agent) => object(serde_json::to_value(&agent.manifest).unwrap_or_default()),
-        Err(why) => readable(record, why),
-    };
-    let status = record.health(now).as_str();
-    let since = record.unreachable.as_ref();
-    put_path(&mut agent, "projectPath", &record.project());
-    let root = Path::new(OsStr::from_bytes(&columns.scan_root));
-    put_path(&mut agent, "scanRoot", root);
-    if root.as_os_str().is_empty() {
-        agent.insert("scanRoot".to_owned(), Value::Null);
-    }
-    let added: [(&str, Value); 9] = [
-        ("namespace", columns.namespace.clone().into()),
-        ("status", status.into()),
-        ("healthStatus", status.into()),
-        ("lastSeenAt", record.last_seen_at.clone().into()),
-        ("lastSeenEvent", record.last_seen_event.clone().into()),
-        ("unreachableSince", since.map(|unreachable| iso(unreachable.since_ms)).into()),
-        ("unreachableReason", since.map(|unreachable| unreachable.reason.as_str()).into()),
-        ("relay", reach.of(record).into()),
-        ("relaySubject", format!("relay.agent.{}.{}", columns.namespace, columns.id).into()),
-    ];
-    agent.extend(added.map(|(key, value)| (key.to_owned(), value)));
-    Value::Object(agent)
-}
-
-/// What can be read of a row that is no agent.
-fn readable(record: &Record, why: &str) -> Map<String, Value> {
-    let columns = &record.columns;
-    let part = |json: &str| serde_json::from_str::<Value>(json).unwrap_or_default();
-    let mut agent = object(part(&columns.rest_json));
-    let read: [(&str, Value); 10] = [
-        ("id", columns.id.clone().into()),
-        ("name", columns.name.clone().into()),
-        ("displayName", columns.display_name.clone().into()),
-        ("description", columns.description.clone().into()),
-        ("runtime", columns.runtime.clone().into()),
-        ("registeredAt", record.registered_at.clone().into()),
-        ("registeredBy", columns.approver.clone().into()),
-        ("capabilities", part(&columns.capabilities_json)),
-        ("behavior", part(&columns.behavior_json)),
-        ("budget", part(&columns.budget_json)),
-    ];
-    agent.extend(read.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.to_owned(), value)));
-    agent.insert("damaged".to_owned(), why.into());
-    agent
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    }
-}
-
 /// One agent for people: a line a fact.
 pub fn text(record: &Record, context: &mut Context) -> Result<(), CliError> {
-    let reach = Reach::look(context)?;
+    let reach = context.reach()?;
     let columns = &record.columns;
     let mut lines = vec![
         ["id".to_owned(), columns.id.clone()],

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::wording::put_path;
 use super::{CliError, Context, Exit, Form};
 use crate::agent::Shown;
 
@@ -15,6 +14,7 @@ use crate::daemon::assemble::{self, Scanned, Unwatched};
 use crate::decide::Probe;
 use crate::disk::parallel::in_parallel;
 use crate::disk::{Tree, Trust, Walk, probe, stat};
+use crate::report::put_path;
 
 /// Check the configuration and every manifest below the scan roots; changes nothing
 #[derive(Debug, Args)]

@@ -6,10 +6,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::register::absolute;
-use super::wording::put_path;
 use super::{CliError, Context, Exit, Form, local};
 use crate::agent::Shown;
 use crate::registry::Denial;
+use crate::report::{DenialReport, put_path};
 
 /// Never register this path or anything below it; who is registered there goes with the next sweep
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ pub fn denied(_: &Denied, context: &mut Context) -> Result<Exit, CliError> {
     let denials = context.registry()?.list_denials()?;
     match context.form {
         Form::Json => {
-            let denials: Vec<Value> = denials.iter().map(denial_json).collect();
+            let denials: Vec<DenialReport> = denials.into_iter().map(DenialReport::from).collect();
             context.out.json(&json!({ "denied": denials }))?;
         }
         Form::Text => context.out.table(&denials.iter().map(cells).collect::<Vec<_>>())?,
@@ -85,15 +85,6 @@ fn tell(what: &str, path: &Path, context: &mut Context) -> Result<Exit, CliError
         Form::Text => context.out.line(format_args!("{what} {}", Shown::path(path)))?,
     }
     Ok(Exit::Done)
-}
-
-fn denial_json(denial: &Denial) -> Value {
-    let mut object = Map::new();
-    put_path(&mut object, "path", &denial.path);
-    object.insert("reason".to_owned(), denial.reason.clone().into());
-    object.insert("denier".to_owned(), denial.denier.clone().into());
-    object.insert("createdAt".to_owned(), denial.created_at.clone().into());
-    Value::Object(object)
 }
 
 fn cells(denial: &Denial) -> [String; 4] {

@@ -1,25 +1,22 @@
 //! `meshd discover`: directories that look like agent projects and have no manifest.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::io::{BufRead, IsTerminal, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use super::wording::put_path;
 use super::{CliError, Context, Exit, Form, local};
 use crate::agent::{AgentId, Moment, Shown};
 use crate::clock;
-use crate::config::canonical;
+use crate::config::{canonical, homes};
 use crate::daemon::assemble::{self, Scanned};
 use crate::disk::{Candidate, Kept, candidates, stat};
 use crate::registration::{self, Register, RegistrationError, Steps};
+use crate::report::{CandidateReport, put_path};
 
 /// Find directories that look like agent projects and have no manifest
 #[derive(Debug, Args)]
@@ -145,29 +142,10 @@ fn warn_of_missing(roots: &[Arc<Path>]) -> bool {
     missing
 }
 
-/// The user's home, as the environment and as the user database has it: agent tools keep their own things there.
-fn homes() -> BTreeSet<PathBuf> {
-    let said = std::env::var_os("HOME").map(PathBuf::from);
-    let user = std::fs::metadata("/proc/self").map(|process| process.uid()).ok();
-    let users = std::fs::read("/etc/passwd").unwrap_or_default();
-    let recorded = user.and_then(|user| home_of(&users, user));
-    said.into_iter().chain(recorded).filter(|home| home.is_absolute()).map(|home| canonical(&home)).collect()
-}
-
-/// The home of a user in the text of `/etc/passwd`.
-fn home_of(users: &[u8], user: u32) -> Option<PathBuf> {
-    users.split(|byte| *byte == b'\n').find_map(|line| {
-        let mut fields = line.split(|byte| *byte == b':').skip(2);
-        let is_user = fields.next()? == user.to_string().as_bytes();
-        let home = fields.nth(2)?;
-        is_user.then(|| PathBuf::from(OsStr::from_bytes(home)))
-    })
-}
-
 fn print(found: &[Candidate], context: &mut Context) -> Result<(), CliError> {
     match context.form {
         Form::Json => {
-            let candidates: Vec<Value> = found.iter().map(json).collect();
+            let candidates: Vec<CandidateReport> = found.iter().map(CandidateReport::from).collect();
             context.out.json(&json!({ "candidates": candidates }))
         }
         Form::Text if found.is_empty() => context.out.line("no candidates"),
@@ -177,16 +155,6 @@ fn print(found: &[Candidate], context: &mut Context) -> Result<(), CliError> {
             context.out.table(&rows)
         }
     }
-}
-
-fn json(candidate: &Candidate) -> Value {
-    let mut object = Map::new();
-    put_path(&mut object, "path", &candidate.path);
-    object.insert("name".to_owned(), candidate.name.clone().into());
-    object.insert("runtime".to_owned(), candidate.runtime.as_str().into());
-    object.insert("description".to_owned(), candidate.description.clone().into());
-    object.insert("markers".to_owned(), candidate.markers.clone().into());
-    Value::Object(object)
 }
 
 fn cells(number: usize, candidate: &Candidate) -> [String; 6] {
@@ -285,13 +253,5 @@ mod tests {
         for bad in ["0", "10", "5-3", "1-", "-", "x", "1-10", "99999999999999999999999"] {
             assert!(places(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_home_is_found_by_the_users_number() {
-        let users = b"root:x:0:0:root:/root:/bin/bash\nbroken\nme:x:1000:1000:,,,:/home/m\xffe:/bin/sh\n";
-        assert_eq!(home_of(users, 0), Some(PathBuf::from("/root")));
-        assert_eq!(home_of(users, 1000), Some(PathBuf::from(OsStr::from_bytes(b"/home/m\xffe"))));
-        assert_eq!(home_of(users, 1), None);
     }
 }

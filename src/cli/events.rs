@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::{Map, Value};
 
-use super::wording::put_path;
 use super::{CliError, Context, Exit};
-use crate::registry::{Reader, RegistryError, StoredEvent};
+use crate::registry::{Reader, RegistryError};
+use crate::report::EventReport;
 
 /// Print what happened, one JSON object a line
 #[derive(Debug, Args)]
@@ -63,11 +62,12 @@ fn follow(registry: &Reader, file: &Path, after: &mut u64, context: &mut Context
 fn print_after(registry: &Reader, after: &mut u64, context: &mut Context) -> Result<(), CliError> {
     loop {
         let events = registry.events_after(*after, AT_ONCE)?;
-        for event in &events {
-            context.out.json_line(&json(event))?;
+        let is_last = events.len() < AT_ONCE;
+        for event in events {
             *after = event.seq;
+            context.out.json_line(&EventReport::from(event))?;
         }
-        if events.len() < AT_ONCE {
+        if is_last {
             return Ok(());
         }
     }
@@ -92,25 +92,4 @@ fn wait() -> Result<(), CliError> {
         Ok(_) => Err(CliError::Output(std::io::ErrorKind::BrokenPipe.into())),
         Err(error) => Err(CliError::Output(error.into())),
     }
-}
-
-fn json(stored: &StoredEvent) -> Value {
-    let event = &stored.event;
-    let mut object = Map::new();
-    object.insert("seq".to_owned(), stored.seq.into());
-    object.insert("at".to_owned(), stored.at.clone().into());
-    object.insert("event".to_owned(), event.name.as_str().into());
-    if let Some(id) = &event.agent {
-        object.insert("agentId".to_owned(), id.as_str().into());
-    }
-    if let Some(project) = &event.project {
-        put_path(&mut object, "projectPath", project);
-    }
-    if let Some(root) = &event.scan_root {
-        put_path(&mut object, "scanRoot", root);
-    }
-    if !event.detail.is_empty() {
-        object.insert("detail".to_owned(), Value::Object(event.detail.clone()));
-    }
-    Value::Object(object)
 }

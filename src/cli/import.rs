@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::wording::count;
 use super::{CliError, Context, Exit, Form, local};
 use crate::registry::{Imported, Taken, read_dork};
+use crate::report::wording::count;
 
 /// Take over denials, health, history and access rules from a DorkOS database
 ///

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::agent::Which;
 use super::{CliError, Context, Exit, Form};
 use crate::agent::Shown;
-use crate::api::hex;
 use crate::relay::local::{Message, PostError, Take};
+use crate::report::hex;
 
 /// Print the messages in an agent's mailbox, the oldest first; with `--json` one JSON object a line
 #[derive(Debug, Args)]

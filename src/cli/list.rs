@@ -4,10 +4,10 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
-use super::reach::Reach;
-use super::{CliError, Context, Exit, Form, agent};
+use super::{CliError, Context, Exit, Form};
 use crate::agent::{Runtime, Shown};
 use crate::registry::{Filter, Status};
+use crate::report::AgentReport;
 
 /// List the recorded agents
 #[derive(Debug, Args)]
@@ -36,8 +36,8 @@ pub fn run(command: &List, context: &mut Context) -> Result<Exit, CliError> {
     let records = context.registry()?.list(&filter, &context.now)?;
     match context.form {
         Form::Json => {
-            let reach = Reach::look(context)?;
-            let agents: Vec<_> = records.iter().map(|record| agent::json(record, &reach, &context.now)).collect();
+            let reach = context.reach()?;
+            let agents: Vec<_> = records.iter().map(|record| AgentReport::of(record, &reach, &context.now)).collect();
             context.out.json(&json!({ "agents": agents }))?;
         }
         Form::Text => {

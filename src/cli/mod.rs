@@ -22,9 +22,9 @@ mod list;
 mod local;
 mod log_level;
 mod man;
+mod open;
 mod out;
 mod plan;
-mod reach;
 mod reconcile;
 mod register;
 mod relocate;
@@ -36,7 +36,6 @@ mod status;
 mod sync;
 mod unregister;
 mod update;
-mod wording;
 
 use clap::{Parser, Subcommand};
 
@@ -45,9 +44,10 @@ pub use exit::Exit;
 
 use crate::agent::Moment;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Given, Settings};
+use crate::config::{Given, RelayKind, Settings};
 use crate::registry::{Reader, RegistryError};
 use crate::relay::local::Post;
+use crate::report::Reach;
 use crate::telemetry::{Level, Log};
 use flags::Global;
 use out::Out;
@@ -92,6 +92,7 @@ enum Command {
     Inbox(inbox::Inbox),
     Access(access::Access),
     LogLevel(log_level::LogLevel),
+    Open(open::Open),
     Check(check::Check),
     Completions(completions::Completions),
     Man(man::Man),
@@ -144,6 +145,7 @@ impl Cli {
             Command::Inbox(command) => self.answer(Given::default(), |context| inbox::run(command, context)),
             Command::Access(command) => self.answer(Given::default(), |context| access::run(command, context)),
             Command::LogLevel(command) => self.answer(Given::default(), |context| log_level::run(command, context)),
+            Command::Open(command) => self.answer(Given::default(), |context| open::run(command, context)),
             Command::Check(command) => self.answer(Given::default(), |context| check::run(command, context)),
             Command::Completions(command) => completions::run(command, &mut Out::new()),
             Command::Man(command) => man::run(command, &mut Out::new()),
@@ -178,6 +180,14 @@ impl Context {
                 CliError::Registry(error)
             }
         })
+    }
+
+    /// What the relay has.
+    fn reach(&self) -> Result<Reach, CliError> {
+        match self.settings.relay {
+            RelayKind::None => Ok(Reach::NoRelay),
+            RelayKind::Local => Ok(Reach::look(&self.settings.state_dir)?),
+        }
     }
 
     /// The mailboxes.

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::wording::put_path;
 use super::{CliError, Context, Exit, Form};
 use crate::agent::{Agent, AgentId, Shown};
 use crate::decide::{Action, Problem};
+use crate::report::put_path;
 
 /// One action in words.
 struct Line<'a> {

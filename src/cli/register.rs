@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::fields::{Fields, runtime};
-use super::reach::Reach;
-use super::{CliError, Context, Exit, Form, agent, local};
+use super::{CliError, Context, Exit, Form, local};
 use crate::agent::{Agent, Shown};
 use crate::config::canonical;
 use crate::engine::{Outside, Strictness};
 use crate::registration::{self, Existing};
+use crate::report::AgentReport;
 
 /// Make an agent of a project: write its manifest, record it, and let others reach it; all of it or nothing
 #[derive(Debug, Args)]
@@ -77,7 +77,7 @@ pub fn print(what: &str, registered: &Agent, context: &mut Context) -> Result<Ex
         Form::Json => {
             let record = context.registry()?.get(registered.id())?;
             let unknown = || CliError::NoSuchAgent(registered.id().to_string());
-            let answer = agent::json(&record.ok_or_else(unknown)?, &Reach::look(context)?, &context.now);
+            let answer = AgentReport::of(&record.ok_or_else(unknown)?, &context.reach()?, &context.now);
             context.out.json(&answer)?;
         }
         Form::Text => {

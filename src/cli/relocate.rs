@@ -33,7 +33,7 @@ pub fn run(command: &Relocate, context: &mut Context) -> Result<Exit, CliError> 
         Form::Json => {
             let mut object = serde_json::Map::new();
             object.insert("id".to_owned(), id.to_string().into());
-            super::wording::put_path(&mut object, "projectPath", &project);
+            crate::report::put_path(&mut object, "projectPath", &project);
             context.out.json(&object)?;
         }
         Form::Text => context.out.line(format_args!("relocated {id} {}", Shown::path(&project)))?,

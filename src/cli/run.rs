@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::flags::Pass;
 use super::{CliError, Exit};
-use crate::config::{Given, Settings, interval};
+use crate::config::{Given, Settings, interval, loopback};
 use crate::daemon;
 use crate::telemetry::{Level, Log};
 
@@ -31,6 +31,9 @@ pub struct Run {
     /// The most watches that are used [default: a quarter of what the system grants, 65536 at most]
     #[arg(long, value_name = "COUNT")]
     watch_budget: Option<u64>,
+    /// Serve the page and the API to this machine, such as at 127.0.0.1:4848; see `meshd open`
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    http: Option<std::net::SocketAddr>,
     /// Do not watch for changes: only sweep
     #[arg(long)]
     no_watch: bool,
@@ -43,6 +46,7 @@ impl Run {
             sweep_interval: self.sweep_interval,
             poll_interval: self.poll_interval,
             watch_budget: self.watch_budget,
+            http: self.http,
             watch: self.no_watch.then_some(false),
             ..self.pass.given()
         }

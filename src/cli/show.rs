@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::agent::{self, Which};
-use super::reach::Reach;
 use super::{CliError, Context, Exit, Form};
+use crate::report::AgentReport;
 
 /// Show one agent
 #[derive(Debug, Args)]
@@ -17,8 +17,8 @@ pub fn run(command: &Show, context: &mut Context) -> Result<Exit, CliError> {
     let record = command.which.record(&context.registry()?)?.ok_or_else(|| command.which.unknown())?;
     match context.form {
         Form::Json => {
-            let reach = Reach::look(context)?;
-            context.out.json(&agent::json(&record, &reach, &context.now))?;
+            let reach = context.reach()?;
+            context.out.json(&AgentReport::of(&record, &reach, &context.now))?;
         }
         Form::Text => agent::text(&record, context)?,
     }

@@ -6,11 +6,11 @@ use serde_json::{Map, Value};
 use super::agent::Which;
 use super::deny::denier;
 use super::register::strictness;
-use super::wording::put_path;
 use super::{CliError, Context, Exit, Form, local};
 use crate::agent::Shown;
 use crate::engine::Denying;
 use crate::registration::{self, Fate, Unregistered};
+use crate::report::put_path;
 
 /// Let an agent go: nobody reaches it any more, its record goes, and its manifest is deleted
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ pub(super) fn given(read: &dyn Fn(&str) -> Option<OsString>) -> Result<Given, Co
         roots: text("MESHD_ROOTS").map(|roots| std::env::split_paths(&roots).collect()),
         state_dir: text("MESHD_STATE_DIR").map(PathBuf::from),
         socket: text("MESHD_SOCKET").map(PathBuf::from),
+        http: parsed("MESHD_HTTP", text, value::loopback)?,
         grace_period: parsed("MESHD_GRACE_PERIOD", text, value::duration)?,
         relocate_after: parsed("MESHD_RELOCATE_AFTER", text, value::duration)?,
         sweep_interval: parsed("MESHD_SWEEP_INTERVAL", text, value::interval)?,

@@ -1,5 +1,6 @@
 //! One layer of what meshd is told: what was given there, and nothing else.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ pub struct Given {
     /// The control socket.
     #[serde(default, deserialize_with = "value::with::path")]
     pub socket: Option<PathBuf>,
+    /// The loopback address at which the page and the API are served, too.
+    #[serde(default, deserialize_with = "value::with::loopback")]
+    pub http: Option<SocketAddr>,
     /// How long an unreachable agent is kept.
     #[serde(default, deserialize_with = "value::with::duration")]
     pub grace_period: Option<Duration>,
@@ -68,6 +72,7 @@ impl Given {
             roots: self.roots.or(below.roots),
             state_dir: self.state_dir.or(below.state_dir),
             socket: self.socket.or(below.socket),
+            http: self.http.or(below.http),
             grace_period: self.grace_period.or(below.grace_period),
             relocate_after: self.relocate_after.or(below.relocate_after),
             sweep_interval: self.sweep_interval.or(below.sweep_interval),

@@ -13,15 +13,16 @@ mod relay;
 mod value;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
 pub use exclude::Exclude;
 pub use given::Given;
-pub use paths::canonical;
+pub use paths::{canonical, homes};
 pub use relay::RelayKind;
-pub use value::{duration, interval};
+pub use value::{duration, interval, loopback};
 
 use crate::decide::Policy;
 use crate::telemetry::{Format, Level};
@@ -49,6 +50,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// The control socket.
     pub socket: PathBuf,
+    /// The loopback address at which the page and the API are served, too.
+    pub http: Option<SocketAddr>,
     /// The times that decisions go by.
     pub policy: Policy,
     /// How often everything is looked at.
@@ -98,6 +101,7 @@ impl Settings {
             roots: places.roots(&given.roots.unwrap_or_default())?,
             socket: given.socket.map_or(Ok(socket), |path| places.absolute(&path))?,
             state_dir,
+            http: given.http,
             policy: Policy {
                 grace_period: given.grace_period.unwrap_or(defaults.grace_period),
                 relocate_after: given.relocate_after.unwrap_or(defaults.relocate_after),

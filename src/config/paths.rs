@@ -1,7 +1,9 @@
 //! Where things are: the XDG directories, `~`, and one spelling a directory.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::ConfigError;
@@ -102,6 +104,26 @@ pub fn canonical(path: &Path) -> PathBuf {
         }
     }
     resolved
+}
+
+/// The user's home, as the environment and as the user database has it: agent tools keep their own things there.
+#[must_use]
+pub fn homes() -> BTreeSet<PathBuf> {
+    let said = std::env::var_os("HOME").map(PathBuf::from);
+    let user = std::fs::metadata("/proc/self").map(|process| process.uid()).ok();
+    let users = std::fs::read("/etc/passwd").unwrap_or_default();
+    let recorded = user.and_then(|user| home_of(&users, user));
+    said.into_iter().chain(recorded).filter(|home| home.is_absolute()).map(|home| canonical(&home)).collect()
+}
+
+/// The home of a user in the text of `/etc/passwd`.
+pub(super) fn home_of(users: &[u8], user: u32) -> Option<PathBuf> {
+    users.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|byte| *byte == b':').skip(2);
+        let is_user = fields.next()? == user.to_string().as_bytes();
+        let home = fields.nth(2)?;
+        is_user.then(|| PathBuf::from(OsStr::from_bytes(home)))
+    })
 }
 
 fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {

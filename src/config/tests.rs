@@ -1,6 +1,7 @@
 //! Which layer wins, where an error stands, and that a directory has one spelling.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -165,4 +166,12 @@ fn the_example_configuration_is_valid_and_says_the_defaults() {
     assert_eq!(full.policy, default.policy);
     assert_eq!((full.sweep_interval, full.max_depth), (default.sweep_interval, default.max_depth));
     assert_eq!((full.log_level, full.watch, full.relay), (Some(Level::Info), default.watch, default.relay));
+}
+
+#[test]
+fn a_home_is_found_by_the_users_number() {
+    let users = b"root:x:0:0:root:/root:/bin/bash\nbroken\nme:x:1000:1000:,,,:/home/m\xffe:/bin/sh\n";
+    assert_eq!(paths::home_of(users, 0), Some(PathBuf::from("/root")));
+    assert_eq!(paths::home_of(users, 1000), Some(Path::new(OsStr::from_bytes(b"/home/m\xffe")).to_owned()));
+    assert_eq!(paths::home_of(users, 1), None);
 }

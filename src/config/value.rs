@@ -1,5 +1,6 @@
 //! How values are spelt: durations like `24h`, and paths that mean the same wherever meshd is started.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +37,19 @@ pub fn interval(text: &str) -> Result<Duration, String> {
     if interval.is_zero() { Err("an interval of nothing would never rest".to_owned()) } else { Ok(interval) }
 }
 
+/// An address at which only this machine can connect, such as `127.0.0.1:4848`.
+///
+/// # Errors
+/// A sentence that says how it is written.
+pub fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.trim().parse().map_err(|_| format!("`{text}` is no address and port, like 127.0.0.1:4848"))?;
+    if !address.ip().is_loopback() {
+        return Err(format!("{address} can be reached from other machines: only 127.0.0.1 and ::1 are served"));
+    }
+    if address.port() == 0 { Err("the port must be said: links name it".to_owned()) } else { Ok(address) }
+}
+
 /// How deep a walk goes.
 pub(super) fn depth(depth: usize) -> Result<usize, String> {
     if depth > DEEPEST { Err(format!("{depth} is deeper than {DEEPEST}")) } else { Ok(depth) }
@@ -57,10 +71,14 @@ pub(super) fn anchored(path: PathBuf) -> Result<PathBuf, String> {
 pub(super) mod with {
     use serde::de::Error;
 
-    use super::{Deserialize, Deserializer, Duration, PathBuf};
+    use super::{Deserialize, Deserializer, Duration, PathBuf, SocketAddr};
 
     pub fn duration<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
         super::duration(&String::deserialize(value)?).map(Some).map_err(D::Error::custom)
+    }
+
+    pub fn loopback<'de, D: Deserializer<'de>>(value: D) -> Result<Option<SocketAddr>, D::Error> {
+        super::loopback(&String::deserialize(value)?).map(Some).map_err(D::Error::custom)
     }
 
     pub fn interval<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
@@ -85,6 +103,16 @@ pub(super) mod with {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_this_machine_is_served() {
+        assert!(loopback("127.0.0.1:4848").is_ok() && loopback("[::1]:4848").is_ok());
+        for bad in
+            ["0.0.0.0:4848", "[::]:4848", "10.0.0.1:80", "4848", "127.0.0.1", "127.0.0.1:0", "localhost:4848", ""]
+        {
+            assert!(loopback(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn durations_have_a_number_and_a_unit() {

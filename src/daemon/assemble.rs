@@ -85,8 +85,12 @@ pub fn setup(
     }
 }
 
-/// Starts the engine with its watcher and its checkpoints.
-pub(super) fn start_core(settings: &Settings, telemetry: &Telemetry) -> Result<MeshCore, DaemonError> {
+/// Starts the engine with its watcher and its checkpoints. `committed` is rung, too, after whatever it commits.
+pub(super) fn start_core(
+    settings: &Settings,
+    telemetry: &Telemetry,
+    committed: Sender<()>,
+) -> Result<MeshCore, DaemonError> {
     let file = settings.registry();
     let registry = open(&file, telemetry)?;
     let scanned = scanned(settings, registry.roots()?, &[]);
@@ -97,7 +101,7 @@ pub(super) fn start_core(settings: &Settings, telemetry: &Telemetry) -> Result<M
     let (watches, vitals) = watcher(settings, announcer);
     let setup = setup(settings, registry, scanned, Some(file.clone()), watches, telemetry.clone());
     let checkpoints = checkpoints(file)?;
-    Ok(MeshCore::start(Engine::new(setup)?, inbox, vitals, Some(checkpoints), relay(settings))?)
+    Ok(MeshCore::start(Engine::new(setup)?, inbox, vitals, vec![checkpoints, committed], relay(settings))?)
 }
 
 /// Starts an engine that watches nothing: for a command that does a daemon's work once. Roots that are `named` and new are
@@ -108,7 +112,7 @@ pub fn core_for_command(settings: &Settings, named: &[PathBuf]) -> Result<(MeshC
     let scanned = scanned(settings, registry.roots()?, named);
     let (_, inbox) = inbox();
     let setup = setup(settings, registry, scanned.clone(), Some(file), Box::new(Unwatched), telemetry);
-    let core = MeshCore::start(Engine::new(setup)?, inbox, Arc::new(Unwatched), None, relay(settings))?;
+    let core = MeshCore::start(Engine::new(setup)?, inbox, Arc::new(Unwatched), Vec::new(), relay(settings))?;
     Ok((core, scanned))
 }
 

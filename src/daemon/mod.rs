@@ -8,13 +8,15 @@ mod signals;
 mod watchdog;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::agent::Shown;
-use crate::api::{Api, Socket, SocketError, serve};
-use crate::config::Settings;
+use crate::api::{Api, Door, Feed, Socket, SocketError, Tcp, serve};
+use crate::config::{RelayKind, Settings};
 use crate::engine::{MeshCore, Reconfigure, StartError};
 use crate::lock::{Lock, LockError, What};
 use crate::registry::{Event, EventName, RegistryError};
@@ -49,6 +51,15 @@ pub enum DaemonError {
     /// There is no control socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// The page and the API cannot be served where they should be.
+    #[error("cannot serve HTTP at {address}")]
+    Http {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The system refuses a thread, a signal handler or the like.
     #[error("cannot start")]
     System(#[from] std::io::Error),
@@ -60,6 +71,7 @@ type Resolve<'a> = &'a dyn Fn() -> Result<Settings, String>;
 /// Runs the daemon until SIGTERM or SIGINT. `resolve` reads the configuration again, for SIGHUP.
 pub fn run(settings: Settings, resolve: Resolve<'_>, log: &Log) -> Result<(), DaemonError> {
     let lock = Lock::take(&settings.state_dir, What::Daemon, WAIT_FOR_COMMAND)?;
+    open_many_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(live(settings, resolve, log, lock));
     // A thread that still waits for the engine is left behind: it holds nothing that outlives the process.
@@ -67,15 +79,30 @@ pub fn run(settings: Settings, resolve: Resolve<'_>, log: &Log) -> Result<(), Da
     result
 }
 
+/// Takes as many open files as it may have, for connections: shells mostly grant 1,024, and more to who asks.
+fn open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Whoever may not has what it has.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
 async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, mut lock: Lock) -> Result<(), DaemonError> {
     let mut signals = Signals::listen()?;
     let telemetry = assemble::telemetry();
-    let core = assemble::start_core(&settings, &telemetry)?;
+    let (bell, committed) = crossbeam_channel::bounded(1);
+    let feed = Feed::start(settings.registry(), committed)?;
+    let core = assemble::start_core(&settings, &telemetry, bell)?;
     let socket = Socket::listen(&settings.socket, &lock)?;
     lock.say_socket(&settings.socket)?;
     let metrics = telemetry.metrics.as_ref().clone();
-    let api = Api { core: core.clone(), metrics, registry: settings.registry(), log: log.clone() };
-    let serving = tokio::spawn(serve(socket, api));
+    let (tcp, door) = match settings.http {
+        Some(address) => (Some(listen(address).await?), Some(Arc::new(door(address, &settings)?))),
+        None => (None, None),
+    };
+    let mail = (settings.relay == RelayKind::Local).then(|| settings.state_dir.clone());
+    let api = Api { core: core.clone(), metrics, registry: settings.registry(), mail, log: log.clone(), feed, door };
+    let serving = tokio::spawn(serve(socket, tcp, api));
     let mut starting = tokio::spawn(first_pass(core.clone()));
     let mut daemon = Daemon { settings, core, log, state: State::Starting };
     systemd::status("starting: looking at everything");
@@ -92,6 +119,15 @@ async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, mut lock: Loc
     starting.abort();
     daemon.stop(serving, lock).await;
     Ok(())
+}
+
+/// The loopback address.
+async fn listen(address: SocketAddr) -> Result<Tcp, DaemonError> {
+    Tcp::listen(address).await.map_err(|source| DaemonError::Http { address, source })
+}
+
+fn door(address: SocketAddr, settings: &Settings) -> Result<Door, DaemonError> {
+    Door::new(address, &settings.state_dir).map_err(|source| DaemonError::Http { address, source })
 }
 
 /// The first pass over everything, tried until it works: what keeps it from working is for the log.
@@ -158,11 +194,11 @@ impl Daemon<'_> {
 
     fn change(&mut self, settings: Settings) {
         let before = &self.settings;
-        if (&settings.state_dir, &settings.socket) != (&before.state_dir, &before.socket)
+        if (&settings.state_dir, &settings.socket, settings.http) != (&before.state_dir, &before.socket, before.http)
             || (settings.watch, settings.log_format, settings.relay) != (before.watch, before.log_format, before.relay)
         {
             tracing::warn!(
-                "state_dir, socket, watch, relay and log_format only change when the daemon is started again"
+                "state_dir, socket, http, watch, relay and log_format only change when the daemon is started again"
             );
         }
         self.log.set_level(settings.log_level.unwrap_or(Level::Info));
@@ -172,6 +208,7 @@ impl Daemon<'_> {
         self.settings = Settings {
             state_dir: before.state_dir.clone(),
             socket: before.socket.clone(),
+            http: before.http,
             watch: before.watch,
             relay: before.relay,
             log_format: before.log_format,

@@ -57,6 +57,12 @@ impl Kept {
         Self { max_depth, excluded, alone: BTreeSet::new() }
     }
 
+    /// The same, to another depth.
+    #[must_use]
+    pub fn to_depth(self, max_depth: usize) -> Self {
+        Self { max_depth, ..self }
+    }
+
     /// Says which roots are single projects: nothing below them belongs to a scan.
     pub fn set_alone(&mut self, roots: impl IntoIterator<Item = PathBuf>) {
         self.alone = roots.into_iter().collect();

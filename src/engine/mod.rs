@@ -127,7 +127,7 @@ const MAX_REQUESTS: usize = 1_024;
 const REPORT_WITHIN: Duration = Duration::from_secs(1);
 
 impl MeshCore {
-    /// Starts the engine's thread.
+    /// Starts the engine's thread. It rings the bells, without waiting, after whatever it commits.
     ///
     /// # Errors
     /// A thread cannot be started, or the registry cannot be read.
@@ -135,7 +135,7 @@ impl MeshCore {
         mut engine: Engine,
         inbox: Inbox,
         vitals: Arc<dyn Vitals>,
-        checkpoint: Option<Sender<()>>,
+        bells: Vec<Sender<()>>,
         relay: Option<(Arc<dyn Relay>, Limits)>,
     ) -> Result<Self, StartError> {
         let (requests, receiver) = bounded(MAX_REQUESTS);
@@ -154,7 +154,7 @@ impl MeshCore {
             None => None,
         };
         let facts = Arc::new(run::Shared::new(vitals, engine.policy().clone(), relay));
-        let runner = run::Runner::new(engine, inbox, receiver, facts.clone(), checkpoint);
+        let runner = run::Runner::new(engine, inbox, receiver, facts.clone(), bells);
         let (alive, ended) = bounded(0);
         let run = move || {
             let _alive: Sender<()> = alive;
@@ -249,6 +249,17 @@ impl MeshCore {
         self.facts.relay_tally()
     }
 
+    /// The last sweeps, the oldest first.
+    #[must_use]
+    pub fn last_sweeps(&self) -> Vec<SweepFacts> {
+        self.facts.last_sweeps().into()
+    }
+
+    /// The scan roots that are looked under now, and which directories below them belong to a scan.
+    pub fn scanned(&self) -> Result<(Vec<PathBuf>, Kept), EngineError> {
+        self.answer(|runner| Ok(runner.engine.scanned()))
+    }
+
     /// Ends the pass that is under way and stops.
     pub fn stop(&self) {
         let (reply, answer) = bounded(1);
@@ -289,7 +300,7 @@ impl MeshCore {
         self.ask(|runner, reply| {
             let _ = reply.send(work(runner));
             // It may have written something.
-            runner.ring_checkpoint();
+            runner.ring();
         })
     }
 }

@@ -400,6 +400,12 @@ impl Engine {
         self.watches.tidy()
     }
 
+    /// The scan roots, and which directories below them belong to a scan.
+    #[must_use]
+    pub fn scanned(&self) -> (Vec<PathBuf>, Kept) {
+        (self.roots.iter().map(|root| root.to_path_buf()).collect(), self.kept.clone())
+    }
+
     /// Whether a path is a configured root or lies under one.
     #[must_use]
     pub fn is_under_a_root(&self, path: &Path) -> bool {

@@ -138,7 +138,7 @@ impl MeshCore {
 impl Runner {
     fn commit(&mut self, token: Token, id: &AgentId, strictness: Strictness, reply: Reply<Agent>) {
         let committed = self.engine.commit(token, id);
-        self.ring_checkpoint();
+        self.ring();
         match committed {
             Ok(agent) if strictness == Strictness::Strict && self.engine.insist(id) => {
                 let then = Then::Registered { agent: Box::new(agent), reply };
@@ -202,6 +202,6 @@ impl Runner {
                 }
             }
         }
-        self.ring_checkpoint();
+        self.ring();
     }
 }

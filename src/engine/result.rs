@@ -1,12 +1,13 @@
 //! A pass in numbers.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::apply::Outcome;
 use crate::decide::Action;
 
 /// What a pass, or several, came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReconcileResult {
     /// Agents that were recorded for the first time.

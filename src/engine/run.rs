@@ -1,5 +1,6 @@
 //! The engine's thread: waits for announcements, requests and timers, and passes over what they name.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::pass::{Engine, Pass};
 use super::requests::Waiting;
@@ -76,7 +78,7 @@ pub struct Facts {
 }
 
 /// How the relay stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RelayState {
     /// Which one it is.
@@ -106,13 +108,16 @@ pub struct SweepFacts {
     pub result: ReconcileResult,
 }
 
+/// How many of the last sweeps are remembered: five hours of them, to be drawn.
+const MAX_SWEEPS: usize = 60;
+
 /// What the engine's thread shares with its handles.
 pub struct Shared {
     pub(super) ready: AtomicBool,
     pub(super) vitals: Arc<dyn Vitals>,
     started_at_ms: i64,
     missed_events: AtomicU64,
-    last_sweep: Mutex<Option<SweepFacts>>,
+    last_sweeps: Mutex<VecDeque<SweepFacts>>,
     next_sweep_at_ms: Mutex<Option<i64>>,
     registry_error: Mutex<Option<String>>,
     relay: Option<Arc<Desk>>,
@@ -127,12 +132,25 @@ impl Shared {
             vitals,
             started_at_ms: SystemClock::new().now().wall_ms,
             missed_events: AtomicU64::new(0),
-            last_sweep: Mutex::new(None),
+            last_sweeps: Mutex::default(),
             next_sweep_at_ms: Mutex::new(None),
             registry_error: Mutex::new(None),
             relay,
             policy: Mutex::new(policy),
         }
+    }
+
+    /// The last sweeps, the oldest first.
+    pub fn last_sweeps(&self) -> VecDeque<SweepFacts> {
+        self.last_sweeps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn swept(&self, sweep: SweepFacts) {
+        let mut sweeps = self.last_sweeps.lock().unwrap_or_else(PoisonError::into_inner);
+        if sweeps.len() >= MAX_SWEEPS {
+            sweeps.pop_front();
+        }
+        sweeps.push_back(sweep);
     }
 
     /// Everything at this moment.
@@ -144,7 +162,7 @@ impl Shared {
             relocate_after_ms: ms(policy.relocate_after),
             ready: self.ready.load(Ordering::Acquire),
             started_at_ms: self.started_at_ms,
-            last_sweep: self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            last_sweep: self.last_sweeps().back().cloned(),
             next_sweep_at_ms: *self.next_sweep_at_ms.lock().unwrap_or_else(PoisonError::into_inner),
             missed_events: self.missed_events.load(Ordering::Relaxed),
             watches: self.vitals.watched(),
@@ -168,7 +186,7 @@ pub struct Runner {
     inbox: Inbox,
     requests: Receiver<Request>,
     shared: Arc<Shared>,
-    checkpoint: Option<Sender<()>>,
+    bells: Vec<Sender<()>>,
     clock: SystemClock,
     sweeps: Option<Sweeps>,
     polls: Polls,
@@ -239,7 +257,7 @@ impl Runner {
         inbox: Inbox,
         requests: Receiver<Request>,
         shared: Arc<Shared>,
-        checkpoint: Option<Sender<()>>,
+        bells: Vec<Sender<()>>,
     ) -> Self {
         let (clock, suspects, waiters) = (SystemClock::new(), Suspects::default(), Vec::new());
         let polls = Polls::every(engine.poll_interval());
@@ -248,7 +266,7 @@ impl Runner {
             inbox,
             requests,
             shared,
-            checkpoint,
+            bells,
             clock,
             sweeps: None,
             polls,
@@ -429,7 +447,7 @@ impl Runner {
             if let Some(since) = since {
                 self.engine.telemetry.committed(now.saturating_duration_since(since));
             }
-            self.ring_checkpoint();
+            self.ring();
         }
         self.tidying = Some(now + TIDY_PAUSE);
         if std::mem::take(&mut self.engine.failed) {
@@ -460,7 +478,7 @@ impl Runner {
         self.engine.telemetry.swept(took);
         let (at_ms, took_ms) = (self.clock.now().wall_ms, took.as_secs_f64() * 1_000.0);
         let sweep = SweepFacts { at_ms, took_ms, result: pass.result };
-        *self.shared.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = Some(sweep);
+        self.shared.swept(sweep);
     }
 
     /// What follows a poll that was at work for so long.
@@ -474,10 +492,10 @@ impl Runner {
     }
 
     /// Asks for a checkpoint: something was committed.
-    pub(super) fn ring_checkpoint(&self) {
-        if let Some(checkpoint) = &self.checkpoint {
-            // Full means that one is asked for already.
-            let _ = checkpoint.try_send(());
+    pub(super) fn ring(&self) {
+        for bell in &self.bells {
+            // Full means that it was rung already.
+            let _ = bell.try_send(());
         }
     }
 

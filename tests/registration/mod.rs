@@ -185,7 +185,8 @@ fn start(dir: &TempDir, relay: Arc<dyn Relay>, limits: Limits) -> MeshCore {
         clock: Box::new(SystemClock::new()),
         telemetry: Telemetry { metrics: Arc::new(Metrics::new()) },
     };
-    MeshCore::start(Engine::new(setup).unwrap(), inbox().1, Arc::new(Unwatched), None, Some((relay, limits))).unwrap()
+    MeshCore::start(Engine::new(setup).unwrap(), inbox().1, Arc::new(Unwatched), Vec::new(), Some((relay, limits)))
+        .unwrap()
 }
 
 fn now() -> Moment {

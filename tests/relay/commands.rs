@@ -136,7 +136,7 @@ fn nothing_in_a_message_acts_on_the_terminal() {
     assert_eq!(text.lines().filter(|line| line.starts_with("from: ")).count(), 1, "nor passes for a header: {text}");
     let message = &office.lines(&["inbox", "b", "--json"])[0];
     let bytes = [hostile.as_bytes(), b"\xff\0"].concat();
-    let hex = meshd::api::hex(Path::new(std::ffi::OsStr::from_bytes(&bytes)));
+    let hex = meshd::report::hex(Path::new(std::ffi::OsStr::from_bytes(&bytes)));
     assert_eq!((&message["bodyHex"], message.get("body")), (&json!(hex), None));
 }
 

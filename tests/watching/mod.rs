@@ -102,7 +102,7 @@ impl Live {
             telemetry: Telemetry { metrics: Arc::new(Metrics::new()) },
         };
         write(&base.join(root).join("ns/a"), &manifest("a", "an agent"));
-        let core = MeshCore::start(Engine::new(setup).unwrap(), inbox, vitals, None, None).unwrap();
+        let core = MeshCore::start(Engine::new(setup).unwrap(), inbox, vitals, Vec::new(), None).unwrap();
         let live = Self { dir, core };
         assert_eq!(live.core.reconcile_on_startup().unwrap().discovered, 1);
         live

@@ -1,12 +1,6 @@
-//! How times, counts and paths are put for people and in JSON.
+//! How times and counts are put for people.
 
-use std::path::Path;
 use std::time::Duration;
-
-use serde_json::{Map, Value};
-
-use crate::agent::Shown;
-use crate::api::hex;
 
 /// A duration for people: its two largest units, such as `23 h 59 min`.
 #[must_use]
@@ -26,14 +20,6 @@ pub fn duration(duration: Duration) -> String {
 #[must_use]
 pub fn count(number: u64, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
-}
-
-/// Puts a path into a JSON object. One that is not UTF-8 is shown escaped, and its bytes are in `…Hex` beside it.
-pub fn put_path(object: &mut Map<String, Value>, key: &str, path: &Path) {
-    object.insert(key.to_owned(), path.to_str().map_or_else(|| Shown::path(path).to_string(), str::to_owned).into());
-    if path.to_str().is_none() {
-        object.insert(format!("{key}Hex"), hex(path).into());
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Whether others reach an agent: whether the relay has its endpoint.
 
 use std::collections::HashSet;
+use std::path::Path;
 
-use super::{CliError, Context};
-use crate::config::RelayKind;
 use crate::registry::Record;
 use crate::relay::Subject;
 use crate::relay::local::{Post, PostError};
@@ -17,20 +16,21 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// What the relay has now.
-    pub fn look(context: &Context) -> Result<Self, CliError> {
-        if context.settings.relay == RelayKind::None {
-            return Ok(Self::NoRelay);
-        }
-        match Post::open(&context.settings.state_dir).and_then(|post| post.subjects()) {
+    /// What the relay that is built in has now, in this state directory.
+    ///
+    /// # Errors
+    /// The relay's mail cannot be looked at.
+    pub fn look(state_dir: &Path) -> Result<Self, PostError> {
+        match Post::open(state_dir).and_then(|post| post.subjects()) {
             Ok(subjects) => Ok(Self::Endpoints(subjects)),
             // Nobody is reached through a relay that cannot be read; that is said where mail is sent.
             Err(PostError::Store(_)) => Ok(Self::Endpoints(HashSet::new())),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 
     /// In a word: `registered` at the relay, `pending`, or `none` where there is no relay.
+    #[must_use]
     pub fn of(&self, record: &Record) -> &'static str {
         match self {
             Self::NoRelay => "none",

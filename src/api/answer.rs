@@ -1,0 +1,122 @@
+//! How a route comes to its answer: what it was asked, read; the engine asked, or the registry looked at, on a thread that
+//! may block.
+
+use axum::Json;
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::problem::Problem;
+use super::server::Api;
+use crate::agent::{AgentId, Moment};
+use crate::clock::{Clock, SystemClock};
+use crate::engine::{EngineError, MeshCore};
+use crate::registration::StepError;
+use crate::registry::{Reader, Record, RegistryError};
+use crate::report::Reach;
+
+/// What a route answers.
+pub(super) type Answer<T> = Result<Json<T>, Problem>;
+
+/// The body as what is wanted: 400 if it is no JSON, 422 if it is another thing.
+pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let at = error.path().to_string();
+        let (inner, at) = (error.into_inner(), if at == "." { String::new() } else { format!("`{at}`: ") });
+        match inner.classify() {
+            Category::Data => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{at}{inner}")),
+            Category::Syntax | Category::Eof | Category::Io => bad_request(inner.to_string()),
+        }
+    })?;
+    json.end().map_err(|error| bad_request(error.to_string()))?;
+    Ok(value)
+}
+
+/// That what was asked is not understood.
+pub(super) fn bad_request(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, detail)
+}
+
+/// That what was asked is understood, and makes no sense.
+pub(super) fn senseless(detail: String) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+}
+
+/// The id in a path. What cannot be one is nobody's.
+pub(super) fn agent_id(text: &str) -> Result<AgentId, Problem> {
+    text.parse().map_err(|_| unknown(text))
+}
+
+/// That there is no such agent.
+pub(super) fn unknown(id: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("no agent is recorded as `{id}`"))
+}
+
+/// Asks the engine, which answers when its pass is done.
+pub(super) async fn ask<T: Send + 'static>(
+    core: MeshCore,
+    question: impl FnOnce(&MeshCore) -> Result<T, EngineError> + Send + 'static,
+) -> Answer<T> {
+    blocking(move || question(&core).map_err(Problem::from)).await.map(Json)
+}
+
+/// Looks at the registry through a connection of its own.
+pub(super) async fn read<T: Send + 'static>(
+    api: Api,
+    look: impl FnOnce(&Looking) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    blocking(move || {
+        let registry = Reader::beside(&api.registry)?;
+        look(&Looking { registry, now: SystemClock::new().now(), api: &api })
+    })
+    .await
+}
+
+/// Does what may take long on a thread that may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())))
+}
+
+/// The registry as it is looked at for one answer.
+pub(super) struct Looking<'a> {
+    pub registry: Reader,
+    pub now: Moment,
+    pub api: &'a Api,
+}
+
+impl Looking<'_> {
+    /// The record of an agent.
+    pub fn record(&self, id: &AgentId) -> Result<Record, Problem> {
+        self.registry.get(id)?.ok_or_else(|| unknown(id.as_str()))
+    }
+
+    /// What the relay has.
+    pub fn reach(&self) -> Result<Reach, Problem> {
+        match &self.api.mail {
+            None => Ok(Reach::NoRelay),
+            Some(state_dir) => {
+                Reach::look(state_dir).map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
+            }
+        }
+    }
+}
+
+impl From<RegistryError> for Problem {
+    fn from(error: RegistryError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("the registry cannot be read: {error}"))
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        if matches!(error, EngineError::NotUnderARoot(_)) {
+            return senseless(error.to_string());
+        }
+        StepError::from(error).into()
+    }
+}
