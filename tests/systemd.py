@@ -324,9 +324,6 @@ def well(_deb):
 
 
 def over_tcp(_deb):
-    if "--http" not in out("/usr/bin/meshd", "run", "--help"):
-        print("  skipped: this meshd serves nothing over TCP")
-        return
     configure(f'roots = ["{ROOT}", "{MORE}"]\nhttp = "127.0.0.1:4848"\n')
     shutil.copy("/usr/share/doc/meshd/examples/meshd-http.conf", f"{DROP_INS}/http.conf")
     SYSTEM.ctl("daemon-reload")
