@@ -83,7 +83,7 @@ fn a_registry_that_is_damaged_is_a_finding_and_is_left_alone() {
     let mut page = whole.clone();
     let end = page.len().min(12 * 4096);
     page[2 * 4096..end].fill(0xa5);
-    for damaged in [Vec::from(b"no database, and longer than a header ".repeat(9)), vec![0; 5], page] {
+    for damaged in [b"no database, and longer than a header ".repeat(9), vec![0; 5], page] {
         std::fs::write(&file, &damaged).unwrap();
         let (examination, code) = examined(&home, &[]);
         assert_eq!(code, Some(1), "{examination:#}");
