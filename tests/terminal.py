@@ -174,6 +174,15 @@ def ends(args, home):
             raise Failed("there is colour")
 
 
+def gone(args, home):
+    """A terminal that goes away takes it along: it does not go on reading what is not there."""
+    _, top = registry(args, home, 5)
+    with Terminal(home, top) as terminal:
+        terminal.sees("5 agents")
+        process = f"/proc/{terminal.pid()}"
+    until("it ended with its terminal", lambda: not os.path.exists(process), again=0.05)
+
+
 def absent(args, home):
     """Without a registry it waits for one."""
     state = os.path.join(home, "state")
@@ -185,5 +194,5 @@ def absent(args, home):
 
 
 if __name__ == "__main__":
-    parts = {"sizes": sizes, "keys": keys, "live": live, "ends": ends, "absent": absent}
+    parts = {"sizes": sizes, "keys": keys, "live": live, "ends": ends, "gone": gone, "absent": absent}
     sys.exit(run_parts(argparse.ArgumentParser(description=__doc__), parts))

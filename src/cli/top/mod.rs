@@ -17,6 +17,8 @@ use std::time::Duration;
 use clap::Args;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::terminal::disable_raw_mode;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{CliError, Exit, Form};
@@ -54,10 +56,30 @@ pub fn run(settings: Settings, form: Form) -> Result<Exit, CliError> {
     for signal in [SIGTERM, SIGINT, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&ended)).map_err(CliError::Output)?;
     }
+    end_even_if_stuck(&ended).map_err(CliError::Output)?;
     let source = Source::start(settings).map_err(CliError::Output)?;
     let mut screen = Screen::take().map_err(CliError::Output)?;
     watch(&mut screen.terminal, &source, &ended, look).map_err(CliError::Output)?;
     Ok(Exit::Done)
+}
+
+/// How long the loop has to end once it was told to.
+const TIME_TO_END: Duration = Duration::from_secs(1);
+
+/// Ends this program after a signal even if the loop cannot: one that is writing to a terminal that was stopped (Ctrl-S)
+/// waits for ever, and crossterm reads one that is gone again and again.
+fn end_even_if_stuck(ended: &Arc<AtomicBool>) -> std::io::Result<()> {
+    let ended = Arc::clone(ended);
+    let wait = move || {
+        while !ended.load(Ordering::Relaxed) {
+            std::thread::sleep(TIME_TO_END / 2);
+        }
+        std::thread::sleep(TIME_TO_END);
+        // The modes of the terminal are the shell's again; what would be written may wait for ever, too.
+        let _ = disable_raw_mode();
+        std::process::exit(Exit::Failed.code().into());
+    };
+    std::thread::Builder::new().name("end".to_owned()).spawn(wait).map(drop)
 }
 
 /// The terminal, as this program wants it. It is given back when this is dropped, and by a panic.
@@ -94,10 +116,9 @@ fn watch(terminal: &mut DefaultTerminal, source: &Source, ended: &AtomicBool, lo
             terminal.draw(|frame| view::draw(frame, &mut state, look))?;
             drawn = Some(monotonic());
         }
-        let mut wait = WAIT;
-        while event::poll(wait)? {
-            // What was typed ahead is taken in before anything is drawn.
-            wait = Duration::ZERO;
+        wait_for_keys()?;
+        // What was typed ahead is taken in before anything is drawn.
+        while event::poll(Duration::ZERO)? {
             drawn = None;
             let Event::Key(key) = event::read()? else { continue };
             if key.kind == KeyEventKind::Release {
@@ -111,4 +132,20 @@ fn watch(terminal: &mut DefaultTerminal, source: &Source, ended: &AtomicBool, lo
         }
     }
     Ok(())
+}
+
+/// Waits until there may be a key, or the size changed, or for a moment. A terminal that is gone is an error: crossterm
+/// would read it for ever.
+fn wait_for_keys() -> std::io::Result<()> {
+    let stdout = std::io::stdout();
+    let mut terminal = [PollFd::new(&stdout, PollFlags::IN)];
+    let wait = Timespec::try_from(WAIT).ok();
+    match poll(&mut terminal, wait.as_ref()) {
+        Ok(0) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Ok(_) if terminal.iter().any(|it| it.revents().intersects(PollFlags::HUP | PollFlags::ERR)) => {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
