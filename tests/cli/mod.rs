@@ -4,6 +4,7 @@ mod check;
 mod discover;
 mod import;
 mod registering;
+mod words;
 
 use std::path::{Path, PathBuf};
 
