@@ -65,7 +65,13 @@ fn set(pair: &Namespaces, access: registry::Access, context: &mut Context) -> Re
         Form::Json => {
             context.out.json(&json!({ "from": from.as_str(), "to": to.as_str(), "access": access.as_str() }))?;
         }
-        Form::Text => context.out.line(format_args!("{}: agents of {from} send to those of {to}", access.as_str()))?,
+        Form::Text => {
+            let may = match access {
+                registry::Access::Allow => "may now send",
+                registry::Access::Deny => "may no longer send",
+            };
+            context.out.line(format_args!("agents of {from} {may} to those of {to}"))?;
+        }
     }
     Ok(Exit::Done)
 }

@@ -1,6 +1,6 @@
 //! `meshd deny`, `allow` and `denied`: paths at and below which nothing is ever registered.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::register::absolute;
 use super::{CliError, Context, Exit, Form, local};
 use crate::agent::Shown;
-use crate::registry::Denial;
+use crate::registry::{Denial, Filter, Record};
 use crate::report::{DenialReport, put_path};
 
 /// Never register this path or anything below it; who is registered there goes with the next sweep
@@ -34,6 +34,9 @@ pub struct Allow {
 #[derive(Debug, Args)]
 pub struct Denied {}
 
+/// The most agents that are told to go: who denies a drive knows what is on it.
+const MAX_TOLD: usize = 20;
+
 pub fn deny(command: &Deny, context: &mut Context) -> Result<Exit, CliError> {
     let (path, denier) = (absolute(&command.path), denier());
     let reason = command.reason.as_deref();
@@ -42,7 +45,28 @@ pub fn deny(command: &Deny, context: &mut Context) -> Result<Exit, CliError> {
         |daemon| Ok(daemon.deny(&path, reason, denier.as_deref())?),
         |core| Ok(core.deny(path.clone(), reason.map(str::to_owned), denier.clone())?),
     )?;
-    tell("denied", &path, context)
+    let gone: Vec<Record> = context.registry()?.list(&Filter::default(), &context.now)?;
+    let gone: Vec<Record> = gone.into_iter().filter(|record| record.project().starts_with(&path)).collect();
+    match context.form {
+        Form::Json => {
+            let mut object = Map::new();
+            put_path(&mut object, "denied", &path);
+            let ids = gone.iter().map(|record| record.columns.id.clone().into()).collect();
+            object.insert("agents".to_owned(), Value::Array(ids));
+            context.out.json(&Value::Object(object))?;
+        }
+        Form::Text => {
+            context.out.line(format_args!("denied {}", Shown::path(&path)))?;
+            for record in gone.iter().take(MAX_TOLD) {
+                let (id, project) = (&record.columns.id, record.project());
+                context.out.line(format_args!("goes with the next sweep: {id} {}", Shown::path(&project)))?;
+            }
+            if let Some(more) = gone.len().checked_sub(MAX_TOLD).filter(|more| *more > 0) {
+                context.out.line(format_args!("and {more} more"))?;
+            }
+        }
+    }
+    Ok(Exit::Done)
 }
 
 pub fn allow(command: &Allow, context: &mut Context) -> Result<Exit, CliError> {
@@ -55,7 +79,15 @@ pub fn allow(command: &Allow, context: &mut Context) -> Result<Exit, CliError> {
     if !was_denied {
         return Err(CliError::NotDenied(path));
     }
-    tell("allowed", &path, context)
+    match context.form {
+        Form::Json => {
+            let mut object = Map::new();
+            put_path(&mut object, "allowed", &path);
+            context.out.json(&Value::Object(object))?;
+        }
+        Form::Text => context.out.line(format_args!("allowed {}", Shown::path(&path)))?,
+    }
+    Ok(Exit::Done)
 }
 
 pub fn denied(_: &Denied, context: &mut Context) -> Result<Exit, CliError> {
@@ -73,18 +105,6 @@ pub fn denied(_: &Denied, context: &mut Context) -> Result<Exit, CliError> {
 /// Who denies: the name of this user, as far as the environment says it.
 pub fn denier() -> Option<String> {
     std::env::var("USER").ok().filter(|user| !user.is_empty())
-}
-
-fn tell(what: &str, path: &Path, context: &mut Context) -> Result<Exit, CliError> {
-    match context.form {
-        Form::Json => {
-            let mut object = Map::new();
-            put_path(&mut object, what, path);
-            context.out.json(&Value::Object(object))?;
-        }
-        Form::Text => context.out.line(format_args!("{what} {}", Shown::path(path)))?,
-    }
-    Ok(Exit::Done)
 }
 
 fn cells(denial: &Denial) -> [String; 4] {

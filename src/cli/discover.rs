@@ -41,10 +41,10 @@ struct Places {
 
 pub fn run(command: &Discover, context: &mut Context) -> Result<Exit, CliError> {
     let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && context.form == Form::Text;
+    let Places { roots, kept, denied } = places(command, context)?;
     if command.register && !command.yes && !may_ask {
         return Err(CliError::NobodyToAsk);
     }
-    let Places { roots, kept, denied } = places(command, context)?;
     let missing = warn_of_missing(&roots);
     let homes = homes();
     let except = |path: &Path| homes.contains(path) || denied.iter().any(|denied| path.starts_with(denied));

@@ -39,7 +39,7 @@ pub enum CliError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// There is no registry yet.
-    #[error("{0}: `meshd run ROOT` or `meshd reconcile ROOT` makes one")]
+    #[error("{0}: `meshd reconcile ROOT` makes one, and so does `meshd run ROOT`")]
     NoRegistry(RegistryError),
     /// The daemon did not do it.
     #[error(transparent)]
@@ -57,7 +57,7 @@ pub enum CliError {
     #[error(transparent)]
     Post(#[from] PostError),
     /// There is nothing to look at.
-    #[error("no scan root is known: name one, `meshd reconcile ROOT`, or put `roots` into the configuration")]
+    #[error("no scan root is known: name one (`meshd reconcile ROOT`, or `roots` in the configuration)")]
     NoRoots,
     /// An agent was not registered, updated or unregistered.
     #[error(transparent)]
@@ -74,6 +74,9 @@ pub enum CliError {
     /// What was named to be looked under is no directory.
     #[error("{} is not there, or no directory", Shown::path(.0))]
     NoSuchRoot(PathBuf),
+    /// There is nothing at the path of a root that is to be accepted.
+    #[error("there is nothing at {}, so there is nothing to accept", Shown::path(.0))]
+    NothingToAccept(PathBuf),
     /// What was to be read from stdin could not be: a message, or a person's answer.
     #[error("cannot read from stdin")]
     Input(#[source] std::io::Error),
@@ -114,6 +117,7 @@ impl CliError {
             | Self::Start(_)
             | Self::NotDenied(_)
             | Self::NoSuchRoot(_)
+            | Self::NothingToAccept(_)
             | Self::Post(_)
             | Self::Input(_)
             | Self::NoSuchAgent(_) => Exit::Failed,

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 pub enum Exit {
     /// It did what it was asked for.
     Done,
-    /// It failed, or found something wrong where it was asked to check.
+    /// It failed, or what it was asked about is not well.
     Failed,
     /// The command line is wrong. clap ends with this one by itself.
     Usage,
     /// Only a daemon can do this, and none is running.
     DaemonNeeded,
-    /// Another daemon holds the registry: a second one would only be in its way.
+    /// Another process holds the registry: a second one would only be in its way.
     Held,
     /// The configuration, or a registry of a newer meshd, must be put right by a person: starting again is of no use, and
     /// the units do not.

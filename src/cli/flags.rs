@@ -10,27 +10,30 @@ use super::Form;
 use crate::config::{Exclude, Given, RelayKind, duration};
 use crate::telemetry::{Format, Level};
 
+/// The heading in the help under which these stand, apart from a command's own.
+const EVERYWHERE: &str = "Everywhere";
+
 /// What every command takes.
 #[allow(clippy::doc_markdown, reason = "it is the help, which is read as it is written")]
 #[derive(Debug, Args)]
 pub struct Global {
     /// Where the registry is [default: $XDG_STATE_HOME/meshd]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// The control socket [default: $XDG_RUNTIME_DIR/meshd/meshd.sock, or in the state directory if that is given]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     socket: Option<PathBuf>,
     /// The configuration file [default: $XDG_CONFIG_HOME/meshd/config.toml, else /etc/meshd/config.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The least of what is logged [default: info for `run`, else warn]
-    #[arg(long, global = true, value_name = "LEVEL", value_parser = level())]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "LEVEL", value_parser = level())]
     log_level: Option<Level>,
     /// How the log is written [default: the journal when stderr goes there, else text]
-    #[arg(long, global = true, value_name = "FORMAT", value_parser = format())]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FORMAT", value_parser = format())]
     log_format: Option<Format>,
     /// Answer in JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
 }
 

@@ -65,9 +65,9 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "Settings may also come from the environment (MESHD_STATE_DIR, MESHD_ROOTS, …) and from the \
-    configuration file; flags come first.\n\nExit status: 0 done, 1 failed, or `check` or `doctor` found something, 2 wrong usage, \
-    69 a daemon is needed and none is running, 75 another daemon holds the registry, 78 bad configuration, or a registry of \
-    a newer meshd.";
+    configuration file; flags come first.\n\nExit status: 0 done, 1 failed, or what was asked about is not well (check, \
+    doctor, sync, access), 2 wrong usage, 69 a daemon is needed and none is running, 75 another process holds the registry, \
+    78 bad configuration, or a registry of a newer meshd.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

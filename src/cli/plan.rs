@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{CliError, Context, Exit, Form};
+use super::{CliError, Context, Exit, Form, reconcile};
 use crate::agent::{Agent, AgentId, Shown};
 use crate::decide::{Action, Problem};
 use crate::report::put_path;
@@ -17,15 +17,17 @@ struct Line<'a> {
     why: String,
 }
 
-/// Prints what a pass would do.
-pub fn print(plan: &[Action], context: &mut Context) -> Result<Exit, CliError> {
+/// Prints what a pass would do, while so many problems are open.
+pub fn print(plan: &[Action], open: usize, context: &mut Context) -> Result<Exit, CliError> {
     let lines: Vec<Line<'_>> = plan.iter().filter_map(line).collect();
     match context.form {
         Form::Json => {
             let actions: Vec<Value> = lines.iter().map(Line::json).collect();
             context.out.json(&json!({ "actions": actions }))?;
         }
-        Form::Text if lines.is_empty() => context.out.line("nothing to do")?,
+        Form::Text if lines.is_empty() => {
+            context.out.line(format_args!("nothing to do{}", reconcile::open(open as u64)))?;
+        }
         Form::Text => context.out.table(&lines.iter().map(Line::cells).collect::<Vec<_>>())?,
     }
     Ok(Exit::Done)

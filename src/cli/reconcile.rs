@@ -8,6 +8,7 @@ use super::flags::Pass;
 use super::{CliError, Context, Exit, Form, local, plan};
 use crate::config::{Given, canonical};
 use crate::engine::ReconcileResult;
+use crate::report::wording::count;
 
 /// Look at everything, or below some roots, and put the registry right
 ///
@@ -38,7 +39,12 @@ pub fn run(command: &Reconcile, context: &mut Context) -> Result<Exit, CliError>
     let settings = &context.settings;
     if command.dry_run {
         let plan = local::plan(settings, &roots)?;
-        return plan::print(&plan, context);
+        let open = match context.registry() {
+            Ok(registry) => registry.problems()?.len(),
+            Err(CliError::NoRegistry(_)) => 0,
+            Err(error) => return Err(error),
+        };
+        return plan::print(&plan, open, context);
     }
     let ask = |daemon: &crate::api::client::Client| {
         let result = daemon.reconcile(&roots);
@@ -51,22 +57,30 @@ pub fn run(command: &Reconcile, context: &mut Context) -> Result<Exit, CliError>
     print(&result, context)
 }
 
+/// That so many problems stand, whether a pass changed something or not.
+pub fn open(problems: u64) -> String {
+    let are = if problems == 1 { "is" } else { "are" };
+    let counted = count(problems, "problem");
+    if problems == 0 { String::new() } else { format!("; {counted} {are} open: `meshd status`") }
+}
+
 /// Prints what a pass did.
-pub fn print(result: &ReconcileResult, context: &mut Context) -> Result<Exit, CliError> {
+fn print(result: &ReconcileResult, context: &mut Context) -> Result<Exit, CliError> {
     match context.form {
         Form::Json => context.out.json(result)?,
         Form::Text => {
             let counts = [
-                (result.discovered, "discovered"),
-                (result.synced, "synced"),
+                (result.discovered, "registered"),
+                (result.synced, "updated"),
                 (result.relocated, "relocated"),
                 (result.unreachable, "unreachable"),
-                (result.resurrected, "resurrected"),
+                (result.resurrected, "reachable again"),
                 (result.removed, "removed"),
-                (result.problems, "problems"),
             ];
-            let parts: Vec<String> = counts.iter().map(|(number, what)| format!("{number} {what}")).collect();
-            context.out.line(parts.join(", "))?;
+            let done = counts.iter().filter(|(number, _)| *number > 0);
+            let done: Vec<String> = done.map(|(number, what)| format!("{number} {what}")).collect();
+            let done = if done.is_empty() { "nothing changed".to_owned() } else { done.join(", ") };
+            context.out.line(format_args!("{done}{}", open(result.problems)))?;
         }
     }
     Ok(Exit::Done)

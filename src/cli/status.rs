@@ -1,6 +1,6 @@
 //! `meshd status`: how the agents, the roots and the daemon are, what is wrong, and what to do about it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use clap::Args;
 
@@ -45,7 +45,9 @@ fn print(report: &StatusReport, has_registry: bool, out: &mut Out) -> Result<(),
     print_daemon(&report.daemon, out)?;
     if !has_registry {
         let none = &report.registry;
-        return out.line(format_args!("agents: none yet, there is no {none}: `meshd run ROOT` makes one"));
+        return out.line(format_args!(
+            "agents: none yet, there is no {none}: `meshd reconcile ROOT` makes one, and so does `meshd run ROOT`"
+        ));
     }
     out.line(format_args!("agents: {}", counts(report)))?;
     if report.unreachable_count > 0 {
@@ -80,18 +82,10 @@ fn print_daemon(daemon: &DaemonState, out: &mut Out) -> Result<(), CliError> {
 
 fn print_roots(roots: &[RootReport], out: &mut Out) -> Result<(), CliError> {
     if roots.is_empty() {
-        return out.line("roots: none; name one: `meshd run ROOT`");
+        return out.line("roots: none; name one: `meshd reconcile ROOT`, or `roots` in the configuration");
     }
     out.line("roots:")?;
-    out.table(&roots.iter().map(roots::cells).collect::<Vec<_>>())?;
-    if roots.iter().any(RootReport::is_offline) {
-        out.line("  offline: bring it back, or if what is there now is meant: `meshd roots accept ROOT`")?;
-    }
-    if roots.iter().any(RootReport::is_degraded) {
-        out.line("  degraded: mount what is missing, give the permission, or `exclude` what cannot be listed")?;
-        out.line("  (if what is not mounted is meant to be gone: `meshd roots accept ROOT`)")?;
-    }
-    Ok(())
+    roots::print(roots, out)
 }
 
 fn print_problems(problems: &[ProblemReport], out: &mut Out) -> Result<(), CliError> {
@@ -108,7 +102,7 @@ fn print_problems(problems: &[ProblemReport], out: &mut Out) -> Result<(), CliEr
         out.line(format_args!("  and {more} more: `meshd status --json` has them all"))?;
     }
     out.line("what to do:")?;
-    let remedies: BTreeMap<_, _> = problems.iter().map(|problem| (problem.kind, problem.remedy)).collect();
+    let remedies: BTreeSet<_> = problems.iter().map(|problem| (problem.kind, problem.remedy)).collect();
     remedies.into_iter().try_for_each(|(kind, remedy)| out.line(format_args!("  {kind}: {remedy}")))
 }
 

@@ -88,9 +88,9 @@ impl<'a> Roots<'a> {
 fn state(view: &View, path: &Arc<Path>, root: &Root, lost: &[&Path]) -> RootState {
     match &root.found {
         RootFound::Nothing(why) => RootState::Offline(why.clone()),
-        RootFound::Directory(identity) if !recognised(view, path, root, *identity) => RootState::Offline(
-            "another directory than before is there, and none of its agents: if it is meant, accept it".to_owned(),
-        ),
+        RootFound::Directory(identity) if !recognised(view, path, root, *identity) => {
+            RootState::Offline(RootState::REPLACED.to_owned())
+        }
         RootFound::Directory(_) => {
             let unlisted = root.unlisted.first().map(|first| {
                 let others = and_more(root.unlisted.len());

@@ -209,6 +209,10 @@ pub enum RootState {
 }
 
 impl RootState {
+    /// Why a root is offline at whose path there is something else.
+    pub const REPLACED: &'static str =
+        "another directory than before is there, and none of its agents: if it is meant, accept it";
+
     /// The state's name in SQL, JSON and log.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

@@ -11,7 +11,11 @@ pub enum Refusal {
     #[error("{} is denied: `meshd allow` takes that back", Shown::path(.0))]
     Denied(PathBuf),
     /// No scan root is above the project.
-    #[error("{} is under no scan root: --outside makes it one of its own", Shown::path(.0))]
+    #[error(
+        "{} is under no scan root: name the root (`roots` in the configuration, or without a daemon `meshd reconcile ROOT`), \
+         or take --outside, which makes it one of its own",
+        Shown::path(.0)
+    )]
     Outside(PathBuf),
     /// No scan comes to the project.
     #[error("{} is excluded from its scan root, or too many directories below it", Shown::path(.0))]

@@ -28,7 +28,14 @@ pub struct ProblemReport {
 }
 
 impl ProblemReport {
-    /// What is told of a problem.
+    /// What is told of all that are known, each with since when it is.
+    #[must_use]
+    pub fn all(problems: &[(Problem, String)]) -> Vec<Self> {
+        let remedy = |problem| remedy_among(problem, problems.iter().map(|(problem, _)| problem));
+        problems.iter().map(|(problem, since)| Self { remedy: remedy(problem), ..Self::of(problem, since) }).collect()
+    }
+
+    /// What is told of a problem by itself.
     #[must_use]
     pub fn of(problem: &Problem, since: &str) -> Self {
         let (project_path, project_path_hex) = shown_and_hex(&problem.project);
@@ -44,7 +51,17 @@ impl ProblemReport {
     }
 }
 
-/// What a person can do about a problem.
+/// What a person can do about a problem, among all that are known. Of a contested id the claimant is told where it stands.
+#[must_use]
+pub fn remedy_among<'a>(problem: &Problem, mut all: impl Iterator<Item = &'a Problem>) -> &'static str {
+    let is_contested = |other: &Problem| other.kind == ProblemKind::Contested && other.id == problem.id;
+    if problem.kind == ProblemKind::DuplicateId && problem.id.is_some() && all.any(is_contested) {
+        return "the id is contested: it comes to this project after the wait, or now: `meshd relocate --accept ID PATH`";
+    }
+    remedy(problem.kind)
+}
+
+/// What a person can do about a problem of this kind.
 #[must_use]
 pub fn remedy(kind: ProblemKind) -> &'static str {
     match kind {
@@ -52,6 +69,9 @@ pub fn remedy(kind: ProblemKind) -> &'static str {
             "repair or delete the manifest, or give the permission back; until then the agent stays as it was last read"
         }
         ProblemKind::DuplicateId => "give one of the two another id, or delete its manifest; the recorded one keeps it",
-        ProblemKind::Contested => "put the manifest back where it was, or wait: then the id goes to the other project",
+        ProblemKind::Contested => {
+            "put the manifest back where it was, or wait: then the id goes to the other project; or now: `meshd relocate \
+             --accept ID PATH`, with the other project's path"
+        }
     }
 }

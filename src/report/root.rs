@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DaemonFacts, RootHeard, WirePath, shown_and_hex};
+use super::{DaemonFacts, RootHeard, WirePath, paste, shown_and_hex};
 use crate::agent::Moment;
 use crate::decide::RootState;
 use crate::registry::{Filter, Reader, RegistryError, RootRow};
@@ -24,6 +25,8 @@ pub struct RootReport {
     pub state: &'static str,
     /// Why it is not online.
     pub why: Option<String>,
+    /// What a person can do about it, where it is not online.
+    pub remedy: Option<String>,
     /// Since when it is in this state: ISO 8601 in UTC.
     pub since: Option<String>,
     /// How many agents are recorded under it.
@@ -67,6 +70,7 @@ impl RootReport {
             path_hex,
             state: state.map_or("new", RootState::as_str),
             why: state.map(RootState::why).filter(|why| !why.is_empty()).map(str::to_owned),
+            remedy: state.and_then(|state| remedy(&root.path, state)),
             since: root.since.clone(),
             agents,
             watches: heard.map(|heard| heard.watches),
@@ -81,10 +85,21 @@ impl RootReport {
     pub fn is_offline(&self) -> bool {
         self.state == "offline"
     }
+}
 
-    /// Whether a part of what is under it is not known.
-    #[must_use]
-    pub fn is_degraded(&self) -> bool {
-        self.state == "degraded"
+/// What a person can do about a root that is not online.
+fn remedy(root: &Path, state: &RootState) -> Option<String> {
+    let accept = || format!("meshd roots accept {}", paste::quoted(root));
+    match state {
+        RootState::Online => None,
+        RootState::Offline(why) if why == RootState::REPLACED => {
+            Some(format!("if what is there now is meant: {}", accept()))
+        }
+        RootState::Offline(_) => Some("bring it back, or take the root out of the configuration".to_owned()),
+        RootState::Degraded(_) => Some(format!(
+            "mount what is missing, give the permission, or `exclude` what cannot be listed; if what is not mounted is \
+             meant to be gone: {}",
+            accept()
+        )),
     }
 }

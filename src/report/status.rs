@@ -88,7 +88,7 @@ impl StatusReport {
             by_runtime: stats.by_runtime,
             by_project: stats.by_project,
             roots: registry.map(|registry| roots(registry, now, facts)).transpose()?.unwrap_or_default(),
-            problems: problems.iter().map(|(problem, since)| ProblemReport::of(problem, since)).collect(),
+            problems: ProblemReport::all(&problems),
             last_sweep: facts.and_then(|facts| facts.last_sweep.clone()),
             missed_events: facts.map(|facts| facts.missed_events),
             last_event: registry.map(Reader::last_seq).transpose()?.unwrap_or(0),

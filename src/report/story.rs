@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::wording::duration;
-use super::{remedy, shown_and_hex};
+use super::{remedy_among, shown_and_hex};
 use crate::agent::moment::iso;
 use crate::agent::{Agent, Moment, Reason, Shown, Unreachable};
-use crate::decide::{Found, Probe, ProjectDir};
+use crate::decide::{Found, Probe, ProjectDir, RootState};
 use crate::disk::{Kept, probe};
 use crate::registry::{Reader, Record, RegistryError};
 
@@ -55,6 +55,9 @@ pub struct Case<'a> {
     record: Option<&'a Record>,
     project: &'a Path,
     root: Option<Arc<Path>>,
+    root_state: Option<RootState>,
+    /// Why it cannot be looked for, if so.
+    away: Option<String>,
     denied: Option<PathBuf>,
     kept: Kept,
     probe: Probe,
@@ -75,9 +78,12 @@ impl<'a> Case<'a> {
         let above = roots.iter().filter(|root| project.starts_with(root));
         let root: Option<Arc<Path>> =
             above.max_by_key(|root| root.components().count()).map(|root| Arc::from(root.as_path()));
+        let root_state = registry.roots()?.into_iter().find(|known| root.as_deref() == Some(&*known.path));
+        let root_state = root_state.and_then(|known| known.state);
+        let away = away(registry, record, project, root_state.as_ref())?;
         let denied = registry.denials()?.into_iter().find(|denied| project.starts_with(denied));
         let probe = probe(project, root.clone()).probe;
-        Ok(Self { registry, record, project, root, denied, kept, probe })
+        Ok(Self { registry, record, project, root, root_state, away, denied, kept, probe })
     }
 
     /// Says why it is as it is.
@@ -86,7 +92,8 @@ impl<'a> Case<'a> {
     /// The registry cannot be read.
     pub fn story(&self, now: &Moment, times: Times) -> Result<Story, RegistryError> {
         let (project_path, project_path_hex) = shown_and_hex(self.project);
-        let problems = self.registry.problems()?.into_iter().filter(|(problem, _)| problem.project == self.project);
+        let all = self.registry.problems()?;
+        let problems = all.iter().filter(|(problem, _)| problem.project == self.project);
         let unreachable = self.record.and_then(|record| record.unreachable.as_ref());
         Ok(Story {
             id: self.record.map(|record| record.columns.id.clone()),
@@ -94,7 +101,7 @@ impl<'a> Case<'a> {
             project_path_hex,
             status: self.record.map_or("not recorded", |record| record.health(now).as_str()),
             because: match (self.record, unreachable) {
-                (Some(_), Some(unreachable)) => why_unreachable(unreachable.reason).to_owned(),
+                (Some(_), Some(unreachable)) => self.why_unreachable(unreachable.reason),
                 (Some(record), None) => self.why_recorded(record),
                 (None, _) => self.why_not_recorded()?,
             },
@@ -103,7 +110,8 @@ impl<'a> Case<'a> {
             problems: problems
                 .map(|(problem, since)| {
                     let (kind, detail) = (problem.kind.as_str(), &problem.detail);
-                    format!("{kind} since {since}: {detail}. What to do: {}", remedy(problem.kind))
+                    let remedy = remedy_among(problem, all.iter().map(|(problem, _)| problem));
+                    format!("{kind} since {since}: {detail}. What to do: {remedy}")
                 })
                 .collect(),
         })
@@ -129,6 +137,7 @@ impl<'a> Case<'a> {
             return Ok("it is excluded, or too many directories below its scan root".to_owned());
         }
         Ok(match &self.probe {
+            Probe::Absent(_) if self.away.is_some() => "its scan root is offline: nothing is known of it".to_owned(),
             Probe::Absent(ProjectDir::Gone) => "there is no such directory".to_owned(),
             Probe::Absent(ProjectDir::There) => "there is no manifest in it: .dork/agent.json".to_owned(),
             Probe::Unreadable(unreadable) => format!("its manifest cannot be used: {}", unreadable.why),
@@ -147,10 +156,13 @@ impl<'a> Case<'a> {
             evidence.insert(source.to_owned(), what.into());
         };
         match &self.root {
-            Some(root) => say("scan root", format!("{}, {}", Shown::path(root), self.state_of(root))),
+            Some(root) => say("scan root", format!("{}, {}", Shown::path(root), self.state_of_root())),
             None => say("scan root", "none is above it".to_owned()),
         }
-        say("manifest now", of_probe(&self.probe));
+        match (&self.away, &self.probe) {
+            (Some(away), Probe::Absent(_)) => say("manifest now", format!("cannot be looked for: {away}")),
+            (_, probe) => say("manifest now", of_probe(probe)),
+        }
         if let Some(record) = self.record {
             say("registered", record.registered_at.clone());
             say("row changed", record.updated_at.clone());
@@ -164,9 +176,23 @@ impl<'a> Case<'a> {
         evidence
     }
 
-    fn state_of(&self, root: &Path) -> String {
-        let known = self.registry.roots().unwrap_or_default().into_iter().find(|known| known.path == *root);
-        match known.and_then(|known| known.state) {
+    fn why_unreachable(&self, reason: Reason) -> String {
+        match reason {
+            Reason::ManifestGone => "its manifest is gone".to_owned(),
+            Reason::OtherManifest => "its project carries another agent's manifest, which is refused there".to_owned(),
+            Reason::Contested => {
+                "its manifest is gone, its project is there, and another project claims its id".to_owned()
+            }
+            Reason::RootOffline => match &self.away {
+                Some(away) => format!("{away}: nothing is known of it"),
+                None => "disk changed since the last pass; the next one sees it".to_owned(),
+            },
+            Reason::OutOfScope => "no configured scan root is above it any more".to_owned(),
+        }
+    }
+
+    fn state_of_root(&self) -> String {
+        match &self.root_state {
             Some(state) if state.why().is_empty() => state.as_str().to_owned(),
             Some(state) => format!("{}: {}", state.as_str(), state.why()),
             None => "not looked at yet".to_owned(),
@@ -188,16 +214,24 @@ fn of_agent(agent: &Agent) -> String {
     format!("carries the id {}, named {}", agent.id(), agent.manifest.name)
 }
 
-fn why_unreachable(reason: Reason) -> &'static str {
-    match reason {
-        Reason::ManifestGone => "its manifest is gone",
-        Reason::OtherManifest => "its project carries another agent's manifest, which is refused there",
-        Reason::Contested => "its manifest is gone, its project is there, and another project claims its id",
-        Reason::RootOffline => {
-            "its scan root is offline, or what was mounted on the way is not: nothing is known of it"
-        }
-        Reason::OutOfScope => "no configured scan root is above it any more",
+/// Why what is recorded at a project cannot be looked for, if so: its root is offline, or what was mounted on the way is not
+/// there.
+fn away(
+    registry: &Reader,
+    record: Option<&Record>,
+    project: &Path,
+    root: Option<&RootState>,
+) -> Result<Option<String>, RegistryError> {
+    if matches!(root, Some(RootState::Offline(_))) {
+        return Ok(Some("its scan root is offline".to_owned()));
     }
+    let unreachable = record.and_then(|record| record.unreachable.as_ref());
+    if unreachable.is_none_or(|unreachable| unreachable.reason != Reason::RootOffline) {
+        return Ok(None);
+    }
+    let above = registry.mounts()?.into_iter().filter(|point| project.starts_with(point));
+    let deepest = above.max_by_key(|point| point.components().count());
+    Ok(deepest.map(|point| format!("what was mounted at {} is not there", Shown::path(&point))))
 }
 
 /// What will happen by itself.
@@ -205,7 +239,11 @@ fn timers(unreachable: &Unreachable, now: &Moment, times: Times) -> Vec<String> 
     let Times { grace_period, relocate_after } = times;
     let elapsed = unreachable.clock.elapsed(now);
     let left = |whole: Duration| duration(whole.saturating_sub(elapsed));
-    let spent = format!("{} of the grace period of {} are spent", duration(elapsed), duration(grace_period));
+    let whole = duration(grace_period);
+    let spent = match elapsed.as_secs() {
+        0 => format!("none of the {whole} grace period is spent"),
+        _ => format!("{} of the {whole} grace period are spent", duration(elapsed)),
+    };
     match unreachable.reason {
         Reason::RootOffline => vec![format!("{spent}; it stands still until the agent can be looked for again")],
         Reason::Contested => vec![

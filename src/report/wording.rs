@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
-/// A duration for people: its two largest units, such as `23 h 59 min`.
+/// A duration for people: its two largest units, such as `23 h 59 min`, and one of them where the other is zero. Up to two
+/// days it is told in hours, as it is configured.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) if seconds == 0 => format!("{} ms", duration.as_millis()),
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
+    let two = |large: u64, unit: &str, small: u64, smaller: &str| match small {
+        0 => format!("{large} {unit}"),
+        small => format!("{large} {unit} {small} {smaller}"),
+    };
+    match seconds {
+        0 if duration.is_zero() => "0 s".to_owned(),
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{seconds} s"),
+        60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
+        3_600..172_800 => two(seconds / 3_600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
     }
 }
 
@@ -30,8 +35,8 @@ mod tests {
     fn durations_are_put_in_their_two_largest_units() {
         let put = |seconds| duration(Duration::from_secs(seconds));
         assert_eq!(
-            [put(0), put(59), put(60), put(86_399), put(90_000)],
-            ["0 ms", "59 s", "1 min 0 s", "23 h 59 min", "1 d 1 h"]
+            [put(0), put(59), put(60), put(61), put(86_399), put(86_400), put(172_800), put(180_000)],
+            ["0 s", "59 s", "1 min", "1 min 1 s", "23 h 59 min", "24 h", "2 d", "2 d 2 h"]
         );
     }
 }

@@ -7,6 +7,7 @@ mod import;
 mod manual;
 mod registering;
 mod top;
+mod words;
 
 use std::path::{Path, PathBuf};
 

@@ -273,11 +273,46 @@ fn a_file_is_named_after_a_thing_and_says_what_it_is_for() {
     none(&findings);
 }
 
-#[test]
-fn the_code_map_names_every_room() {
+/// The section of ARCHITECTURE.md that says what lies where.
+fn code_map() -> String {
     let text = fs::read_to_string(top().join("ARCHITECTURE.md")).unwrap_or_default();
     let is_map = |section: &&str| section.lines().next().is_some_and(|title| title.to_lowercase().contains("code map"));
     let Some(map) = text.split("\n## ").find(is_map) else { panic!("ARCHITECTURE.md has no section `Code map`") };
+    map.to_owned()
+}
+
+#[test]
+fn the_code_map_names_every_file_once_and_no_other() {
+    let mut findings = Vec::new();
+    for line in code_map().lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, room, _, files, _] = cells.as_slice() else { continue };
+        let room = room.trim_matches('`');
+        // What stands in brackets is said about a file.
+        let files: String = files.split('(').map(|part| part.rsplit(')').next().unwrap_or_default()).collect();
+        let named: Vec<&str> = files.split('`').skip(1).step_by(2).map(|name| name.trim_end_matches('/')).collect();
+        for name in &named {
+            let path = format!("src/{room}/{name}");
+            if !top().join(format!("{path}.rs")).exists() && !top().join(&path).exists() {
+                findings.push(format!("ARCHITECTURE.md: the code map names {path}.rs, and it is not there"));
+            }
+            if named.iter().filter(|other| *other == name).count() > 1 {
+                findings.push(format!("ARCHITECTURE.md: the code map names `{name}` of `{room}` more than once"));
+            }
+        }
+        for entry in fs::read_dir(top().join("src").join(room)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().trim_end_matches(".rs").to_owned();
+            if !["mod", "tests"].contains(&name.as_str()) && !named.contains(&name.as_str()) {
+                findings.push(format!("ARCHITECTURE.md: the code map does not name `{name}` of `{room}`"));
+            }
+        }
+    }
+    none(&findings);
+}
+
+#[test]
+fn the_code_map_names_every_room() {
+    let map = code_map();
     let names: BTreeSet<&str> = map
         .split(|c: char| !(c.is_alphanumeric() || "_/.".contains(c)))
         .map(|word| word.trim_start_matches("src/"))
