@@ -11,9 +11,10 @@
 Exit status: 0 all hold, 1 not.
 """
 import argparse
+import contextlib
 import itertools
-import json
 import os
+import sqlite3
 import sys
 import time
 from urllib.parse import quote
@@ -328,6 +329,14 @@ def events(args, home):
             future = web.listen(f"/api/mesh/events?after={last + 1000}")
             expect("resync", next(future.events())[:2] == (number, "resync"))
             future.close()
+        # As if the oldest were so many that they were dropped.
+        with contextlib.closing(sqlite3.connect(os.path.join(meshd.state_dir, "registry.db"))) as registry, registry:
+            registry.execute("DELETE FROM events WHERE seq <= 2")
+        for web in webs:
+            for after, name in ((1, "resync"), (2, meshd.events()[0]["event"])):
+                dropped = web.listen(f"/api/mesh/events?after={after}")
+                expect(f"after {after} comes {name}", next(dropped.events())[1] == name)
+                dropped.close()
         live = [web.listen() for web in webs]
         heard = [one.events() for one in live]
         for suffix in ("", "-wal", "-shm"):
