@@ -74,7 +74,7 @@ fn a_file_of_the_page_says_what_it_is_for_and_is_served() {
     let served = fs::read_to_string(top().join("src/api/page.rs")).unwrap_or_default();
     let mut findings = Vec::new();
     for (name, text) in files() {
-        if std::path::Path::new(name).extension().is_some_and(|kind| kind == "js") && !text.starts_with("// ") {
+        if std::path::Path::new(&name).extension().is_some_and(|kind| kind == "js") && !text.starts_with("// ") {
             findings.push(format!("src/api/page/{name}: must open with what it is for"));
         }
         if !served.contains(&format!("include_str!(\"page/{name}\")")) {
