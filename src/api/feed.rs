@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use hyper::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
@@ -114,10 +114,13 @@ impl Told {
 fn run(file: &Path, committed: &Receiver<()>, sender: &broadcast::Sender<Told>) {
     let mut known: Option<(Reader, u64)> = None;
     while committed.recv().is_ok() {
-        if let Err(error) = tell(file, &mut known, sender) {
+        // Tried again whether or not more is committed: what was cannot wait for what comes.
+        while let Err(error) = tell(file, &mut known, sender) {
             tracing::debug!("the events cannot be read, trying again: {error}");
             known = None;
-            std::thread::sleep(TRY_AGAIN);
+            if committed.recv_timeout(TRY_AGAIN) == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
         }
     }
 }
