@@ -339,6 +339,10 @@ def events(args, home):
                 dropped.close()
         live = [web.listen() for web in webs]
         heard = [one.events() for one in live]
+        # Who has heard something new reads no past any more, and is not cut off when that is gone.
+        save(os.path.join(tree, "p1"), {**load(os.path.join(tree, "p1")), "name": "heard"})
+        for one in heard:
+            expect("the edit is heard", next(one)[1] == "agent.synced")
         for suffix in ("", "-wal", "-shm"):
             os.remove(os.path.join(meshd.state_dir, f"registry.db{suffix}"))
         meshd.answer("reconcile")

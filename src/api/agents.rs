@@ -14,7 +14,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Looking, agent_id, ask, bad_request, blocking, parsed, read, senseless};
+use super::answer::{
+    Answer, Looking, agent_id, ask, bad_request, blocking, parsed, parsed_or_default, read, senseless,
+};
 use super::problem::Problem;
 use super::server::Api;
 use super::wire_registration::{HeartbeatRequest, PathRequest};
@@ -259,7 +261,7 @@ async fn unregister(State(api): State<Api>, id: Id, how: Result<Query<LetGo>, Qu
     (status = 503, body = Problem),
 ))]
 async fn heartbeat(State(api): State<Api>, id: Id, body: Bytes) -> Answer<()> {
-    let request = if body.is_empty() { HeartbeatRequest::default() } else { parsed(&body)? };
+    let request = parsed_or_default::<HeartbeatRequest>(&body)?;
     let (id, event) = (id_of(id)?, request.event.unwrap_or_else(|| HEARTBEAT.to_owned()));
     ask(api.core, move |core| core.heartbeat(id, event)).await
 }

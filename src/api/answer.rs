@@ -3,8 +3,7 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use serde::de::DeserializeOwned;
-use serde_json::error::Category;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::problem::Problem;
 use super::server::Api;
@@ -20,17 +19,20 @@ pub(super) type Answer<T> = Result<Json<T>, Problem>;
 
 /// The body as what is wanted: 400 if it is no JSON, 422 if it is another thing.
 pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    // All of it first: what is no JSON at its end must not be called senseless for how it begins.
+    let text = std::str::from_utf8(body).map_err(|error| bad_request(error.to_string()))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| bad_request(error.to_string()))?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let at = error.path().to_string();
         let (inner, at) = (error.into_inner(), if at == "." { String::new() } else { format!("`{at}`: ") });
-        match inner.classify() {
-            Category::Data => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{at}{inner}")),
-            Category::Syntax | Category::Eof | Category::Io => bad_request(inner.to_string()),
-        }
-    })?;
-    json.end().map_err(|error| bad_request(error.to_string()))?;
-    Ok(value)
+        senseless(format!("{at}{inner}"))
+    })
+}
+
+/// The body as what is wanted, where it may also be left out or be `null`.
+pub(super) fn parsed_or_default<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
+    if body.is_empty() { Ok(T::default()) } else { Ok(parsed::<Option<T>>(body)?.unwrap_or_default()) }
 }
 
 /// That what was asked is not understood.
@@ -118,5 +120,35 @@ impl From<EngineError> for Problem {
             return senseless(error.to_string());
         }
         StepError::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::ReconcileRequest;
+    use super::*;
+
+    fn status(body: &str) -> Option<u16> {
+        parsed::<ReconcileRequest>(body.as_bytes()).err().map(|problem| problem.status)
+    }
+
+    #[test]
+    fn what_is_no_json_and_what_is_another_thing_are_told_apart() {
+        for none in ["", "{", "{]", "1 x", "{\"x\": }", "{} {}", "\u{1}", "nul", "{\"roots\": [\"/a\",]}"] {
+            assert_eq!(status(none), Some(400), "{none}");
+        }
+        for other in ["[1]", "null", "1", "{\"roots\": 1}", "{\"root\": []}", "{\"roots\": [{\"x\": 1}]}"] {
+            assert_eq!(status(other), Some(422), "{other}");
+        }
+        assert_eq!(status("{}"), None);
+        assert!(parsed::<ReconcileRequest>(b"{\"roots\": [\"\xff\"]}").is_err_and(|problem| problem.status == 400));
+    }
+
+    #[test]
+    fn a_body_that_may_be_left_out_may_be_null() {
+        for body in ["", "null", "{}", " null "] {
+            assert_eq!(parsed_or_default::<ReconcileRequest>(body.as_bytes()).unwrap(), ReconcileRequest::default());
+        }
+        assert!(parsed_or_default::<ReconcileRequest>(b"1").is_err());
     }
 }

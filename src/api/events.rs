@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Query, State, rejection::QueryRejection};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Bytes, Frame};
 use serde::Deserialize;
@@ -65,8 +65,10 @@ pub(super) async fn events(
         None => read(api.clone(), |looking| Ok(looking.registry.last_seq()?)).await?,
     };
     let (sender, receiver) = mpsc::channel(WAITING);
+    if !lease.is_endless() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many listen to events already"));
+    }
     tokio::spawn(stream(api, after, live, sender));
-    lease.is_endless();
     let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((head, Body::new(Frames(receiver))).into_response())
 }
@@ -84,7 +86,10 @@ async fn stream(
         return;
     }
     loop {
-        match read(api.clone(), move |looking| Ok(past(&looking.registry, after)?)).await {
+        let place = api.feed.place().await;
+        let past = read(api.clone(), move |looking| Ok(past(&looking.registry, after)?)).await;
+        drop(place);
+        match past {
             Ok(Past::Events(events)) if events.is_empty() => break,
             Ok(Past::Events(events)) => {
                 for told in events {

@@ -5,11 +5,12 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use hyper::body::Bytes;
-use tokio::sync::broadcast;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 use crate::registry::{Reader, RegistryError, StoredEvent};
 use crate::report::EventReport;
@@ -19,6 +20,12 @@ const KEPT: usize = 1_024;
 
 /// Events that are read at once.
 const AT_ONCE: usize = 256;
+
+/// Events of the past that are read at once for one reader: each of a thousand may hold a piece.
+const PIECE: usize = 64;
+
+/// How many readers' pasts are read at once: a thousand that come back together do not make a thousand threads.
+const LOOKS: usize = 4;
 
 /// How long after a registry that could not be read it is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -38,6 +45,8 @@ pub(super) struct Told {
 #[derive(Debug, Clone)]
 pub struct Feed {
     sender: broadcast::Sender<Told>,
+    /// The places at which the past is read, each on a thread of its own.
+    looks: Arc<Semaphore>,
 }
 
 /// What came before, for somebody who comes back.
@@ -56,9 +65,14 @@ impl Feed {
     /// The system refuses a thread.
     pub fn start(file: PathBuf, committed: Receiver<()>) -> std::io::Result<Self> {
         let sender = broadcast::Sender::new(KEPT);
-        let feed = Self { sender: sender.clone() };
+        let feed = Self { sender: sender.clone(), looks: Arc::new(Semaphore::new(LOOKS)) };
         std::thread::Builder::new().name("events".to_owned()).spawn(move || run(&file, &committed, &sender))?;
         Ok(feed)
+    }
+
+    /// A place at which the past is read; none once the daemon ends.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.looks).acquire_owned().await.ok()
     }
 
     /// Everything that is told from now on.
@@ -73,7 +87,7 @@ pub(super) fn past(registry: &Reader, after: u64) -> Result<Past, RegistryError>
     if after > last {
         return Ok(Past::Gone(last));
     }
-    let events = registry.events_after(after, AT_ONCE)?;
+    let events = registry.events_after(after, PIECE)?;
     // They are numbered without gaps: another one than the next means that those between were dropped.
     if events.first().is_some_and(|first| first.seq > after.saturating_add(1)) {
         return Ok(Past::Gone(last));
@@ -100,10 +114,13 @@ impl Told {
 fn run(file: &Path, committed: &Receiver<()>, sender: &broadcast::Sender<Told>) {
     let mut known: Option<(Reader, u64)> = None;
     while committed.recv().is_ok() {
-        if let Err(error) = tell(file, &mut known, sender) {
+        // Tried again whether or not more is committed: what was cannot wait for what comes.
+        while let Err(error) = tell(file, &mut known, sender) {
             tracing::debug!("the events cannot be read, trying again: {error}");
             known = None;
-            std::thread::sleep(TRY_AGAIN);
+            if committed.recv_timeout(TRY_AGAIN) == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod agents;
 mod answer;
 pub mod client;
 mod client_registration;
+mod description;
 mod events;
 mod feed;
 mod health;

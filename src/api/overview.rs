@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, ask, blocking, parsed, read, senseless};
+use super::answer::{Answer, ask, blocking, parsed, parsed_or_default, read, senseless};
 use super::problem::Problem;
 use super::server::Api;
 use super::wire::{AcceptRoot, ReconcileRequest};
@@ -134,7 +134,7 @@ async fn access(State(api): State<Api>, body: Bytes) -> Answer<()> {
 ))]
 async fn reconcile(State(api): State<Api>, body: Bytes) -> Answer<ReconcileResult> {
     // No body is the plainest way to ask for a pass over everything: `curl -X POST`.
-    let request = if body.is_empty() { ReconcileRequest::default() } else { parsed::<ReconcileRequest>(&body)? };
+    let request = parsed_or_default::<ReconcileRequest>(&body)?;
     let mut scope = if request.roots.is_empty() { Scope::everything() } else { Scope::nothing() };
     for root in &request.roots {
         scope.merge(Scope::below(root.to_path().map_err(senseless)?));

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, ask, bad_request, parsed, read, senseless};
+use super::answer::{Answer, ask, bad_request, parsed, parsed_or_default, read, senseless};
 use super::problem::Problem;
 use super::server::Api;
 use super::wire_registration::{DenyRequest, PathRequest};
@@ -68,7 +68,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     (status = 503, body = Problem),
 ))]
 async fn discover(State(api): State<Api>, body: Bytes) -> Answer<Candidates> {
-    let request = if body.is_empty() { DiscoverRequest::default() } else { parsed::<DiscoverRequest>(&body)? };
+    let request = parsed_or_default::<DiscoverRequest>(&body)?;
     if request.max_depth.is_some_and(|depth| depth > DEEPEST) {
         return Err(senseless(format!("deeper than {DEEPEST}")));
     }

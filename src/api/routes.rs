@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::http::{StatusCode, Uri, header};
-use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -11,9 +10,10 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::description::completed;
 use super::problem::Problem;
 use super::server::Api;
-use super::session::{Door, LINK, guard, link};
+use super::session::{Door, LINK, link};
 use super::{agents, events, health, log_level, metrics, overview, page, projects, registration, session};
 
 /// What the description says beside the routes.
@@ -50,16 +50,16 @@ pub(super) fn at_socket(api: Api) -> Router {
     ended(described(), internal).with_state(api)
 }
 
-/// The routes at the loopback address: those, the page and how it comes in. Who may ask is looked at first.
+/// The routes at the loopback address: those, the page and how it comes in. Who may ask is looked at before.
 pub(super) fn at_tcp(api: Api, door: Arc<Door>) -> Router {
     let described = described().routes(routes!(session::session));
-    let guarded = from_fn_with_state(door.clone(), guard);
-    ended(described, page::routes()).with_state(api).layer(Extension(door)).layer(guarded)
+    ended(described, page::routes()).with_state(api).layer(Extension(door))
 }
 
 fn ended(described: OpenApiRouter<Api>, others: Router<Api>) -> Router<Api> {
     let (routes, description) = described.split_for_parts();
-    let description = Arc::<str>::from(description.to_json().unwrap_or_default());
+    let description = completed(serde_json::to_value(description).unwrap_or_default());
+    let description = Arc::<str>::from(description.to_string());
     let json = [(header::CONTENT_TYPE, "application/json")];
     routes
         .merge(others)

@@ -1,19 +1,21 @@
 //! Serves the API within bounds: how many clients there are, how long each may take to ask and to take its answer, and how
 //! much it may send. Whatever a client does or leaves undone, nobody waits for it.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, extract::State};
+use hyper::body::Body as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -25,7 +27,7 @@ use super::feed::Feed;
 use super::lease::Lease;
 use super::problem::Problem;
 use super::routes::{at_socket, at_tcp};
-use super::session::Door;
+use super::session::{Door, guard, is_open};
 use super::socket::Socket;
 use super::tcp::Tcp;
 use crate::engine::MeshCore;
@@ -33,6 +35,15 @@ use crate::telemetry::{Log, Metrics};
 
 /// The largest request. A list of roots has some hundred bytes; what is larger is a mistake.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// The largest request for what anybody may ask for: the code of a link has 64 bytes.
+const MAX_OPEN_BODY_BYTES: usize = 4 * 1024;
+
+/// The largest head of a request. The longest path that there is has 4 KiB, 12 KiB percent-encoded.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// What an answer may have to be small: the kernel takes it off our hands, whether somebody reads it or not.
+const SMALL: u64 = 64 * 1024;
 
 /// How long a client may take to send its request's head, and then its body. On one machine that is a millisecond.
 const TIME_TO_ASK: Duration = Duration::from_secs(5);
@@ -46,15 +57,21 @@ const TIME_TO_TAKE_ALL: Duration = Duration::from_secs(30);
 /// How long an answer may take: as long as the longest pass, that over a cold disk with a million files.
 const LONGEST_ANSWER: Duration = Duration::from_mins(15);
 
-/// How many connections there are at once, at the socket and at the address each: mostly those that listen to events. Each
-/// takes some 30 kB. Further ones are turned away.
-const MAX_CONNECTIONS: usize = 1_024;
+/// How many connections there are at once, at the socket and at the address each. Each takes some 30 kB. A further one takes
+/// the place of the one that has said nothing for the longest time; if all have asked, it is turned away.
+const MAX_CONNECTIONS: usize = 2_048;
 
-/// How many requests are answered at once: each may hold one thread, and an answer of some megabytes. Others wait.
+/// How many of them listen to events: half, so that however many do, everybody else still has room.
+const MAX_READERS_SHARE: usize = 2;
+
+/// How many requests are answered at once, at the socket and at the address each: each may hold one thread, and an answer of some megabytes. Others wait.
 const MAX_REQUESTS: usize = 32;
 
 /// How long they wait.
 const TIME_TO_WAIT: Duration = Duration::from_secs(10);
+
+/// How long somebody who is cut off may take to be gone: a moment of this thread.
+const TIME_TO_END: Duration = Duration::from_millis(100);
 
 /// What somebody gets for whom there is no room.
 const TURNED_AWAY: &[u8] =
@@ -84,12 +101,19 @@ type Places = Arc<Semaphore>;
 
 /// Serves `socket`, and the loopback address if there is one, until it is aborted.
 pub async fn serve(socket: Socket, tcp: Option<Tcp>, api: Api) -> Infallible {
-    let places: Places = Arc::new(Semaphore::new(MAX_REQUESTS));
-    let within = |routes: Router| routes.layer(from_fn_with_state(places.clone(), bounded));
+    // Places of their own: whoever holds all of one address's takes none of the socket's.
+    let within = |routes: Router| {
+        let places: Places = Arc::new(Semaphore::new(MAX_REQUESTS));
+        routes.layer(from_fn_with_state(places, bounded))
+    };
     let most = connections();
     let at_tcp = async {
         match (tcp, api.door.clone()) {
-            (Some(tcp), Some(door)) => accept(|| tcp.accept(), within(at_tcp(api.clone(), door)), most).await,
+            (Some(tcp), Some(door)) => {
+                // Who may ask is looked at before a body is taken in.
+                let guarded = from_fn_with_state(door.clone(), guard);
+                accept(|| tcp.accept(), within(at_tcp(api.clone(), door)).layer(guarded), most).await
+            }
             _ => std::future::pending().await,
         }
     };
@@ -113,8 +137,20 @@ where
     F: Future<Output = S>,
 {
     let slots = Arc::new(Semaphore::new(most));
+    let readers = Arc::new(Semaphore::new((most / MAX_READERS_SHARE).max(1)));
+    // Those that have asked nothing yet, the oldest first; among them some that ended or asked since.
+    let mut silent = VecDeque::<Weak<Lease>>::new();
     loop {
         let mut stream = next().await;
+        if slots.available_permits() == 0
+            && let Some(oldest) = oldest_silent(&mut silent)
+        {
+            oldest.cut_off();
+            drop(oldest);
+            // It ends as soon as this waits.
+            let ended = slots.acquire();
+            drop(tokio::time::timeout(TIME_TO_END, ended).await);
+        }
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
             // What it asks is not read. A handful of bytes has room in the kernel: this does not wait.
             tokio::spawn(async move {
@@ -123,20 +159,35 @@ where
             continue;
         };
         let routes = routes.clone();
+        let lease = Arc::new(Lease::new(readers.clone()));
+        if silent.len() >= 2 * most {
+            silent.retain(|lease| lease.upgrade().is_some_and(|lease| lease.is_silent()));
+        }
+        silent.push_back(Arc::downgrade(&lease));
         tokio::spawn(async move {
-            serve_one(stream, routes).await;
+            serve_one(stream, routes, &lease).await;
             drop(slot);
         });
     }
 }
 
-async fn serve_one(stream: impl AsyncRead + AsyncWrite + Send + 'static, routes: Router) {
-    let lease = Lease::default();
+/// The connection that has said nothing for the longest time.
+fn oldest_silent(silent: &mut VecDeque<Weak<Lease>>) -> Option<Arc<Lease>> {
+    while let Some(oldest) = silent.pop_front() {
+        if let Some(lease) = oldest.upgrade().filter(|lease| lease.is_silent()) {
+            return Some(lease);
+        }
+    }
+    None
+}
+
+async fn serve_one(stream: impl AsyncRead + AsyncWrite + Send + 'static, routes: Router, lease: &Lease) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(TIME_TO_TAKE));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(TIME_TO_ASK)
+        .max_buf_size(MAX_HEAD_BYTES)
         // One request a connection: an idle client holds no slot.
         .keep_alive(false)
         .serve_connection(
@@ -146,6 +197,7 @@ async fn serve_one(stream: impl AsyncRead + AsyncWrite + Send + 'static, routes:
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
+        () = lease.until_cut_off() => None,
         () = lease.answered() => tokio::time::timeout(TIME_TO_TAKE_ALL, &mut connection).await.ok(),
     };
     if let Some(Err(error)) = ended {
@@ -160,22 +212,42 @@ async fn bounded(
     request: Request,
     next: Next,
 ) -> Response {
+    lease.ask();
     let answer = taken_in(places, &lease, request, next).await.unwrap_or_else(Problem::into_response);
+    if answer.body().size_hint().upper().is_some_and(|size| size <= SMALL) {
+        lease.give_back();
+    }
     lease.answer();
-    answer
+    told_as_problem(answer)
 }
 
 async fn taken_in(places: Places, lease: &Lease, request: Request, next: Next) -> Result<Response, Problem> {
     let late = |detail| move |_| Problem::new(StatusCode::REQUEST_TIMEOUT, detail);
+    let is_open = is_open(&request);
+    let most = if is_open { MAX_OPEN_BODY_BYTES } else { MAX_BODY_BYTES };
     let (head, body) = request.into_parts();
-    let body = tokio::time::timeout(TIME_TO_ASK, to_bytes(body, MAX_BODY_BYTES)).await;
+    let body = tokio::time::timeout(TIME_TO_ASK, to_bytes(body, most)).await;
     let body = body.map_err(late("the request did not come in time"))?.map_err(|_| {
-        let detail = format!("the request is cut off, or larger than {MAX_BODY_BYTES} bytes");
+        let detail = format!("the request is cut off, or larger than {most} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     })?;
     let busy = |detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-    let place = tokio::time::timeout(TIME_TO_WAIT, places.acquire_owned()).await;
-    lease.take(place.map_err(|_| busy("too much is asked at once"))?.map_err(|_| busy("the daemon ends"))?);
+    // What anybody may ask for is at hand: it needs no thread.
+    if !is_open {
+        let place = tokio::time::timeout(TIME_TO_WAIT, places.acquire_owned()).await;
+        lease.take(place.map_err(|_| busy("too much is asked at once"))?.map_err(|_| busy("the daemon ends"))?);
+    }
     let answer = tokio::time::timeout(LONGEST_ANSWER, next.run(Request::from_parts(head, Body::from(body)))).await;
     answer.map_err(|_| busy("it takes too long"))
+}
+
+/// What a library refuses by itself comes as text: every failure is a problem.
+fn told_as_problem(answer: Response) -> Response {
+    let status = answer.status();
+    let is_failure = status.is_client_error() || status.is_server_error();
+    let kind = HeaderValue::from_static("application/problem+json");
+    if !is_failure || answer.headers().get(header::CONTENT_TYPE) == Some(&kind) {
+        return answer;
+    }
+    Problem::new(status, "the request is not understood").into_response()
 }

@@ -140,7 +140,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str
 }
 
 /// What is served to whoever asks: the page, which knows nothing yet, whether the daemon lives, and the exchange of a code.
-fn is_open(request: &Request) -> bool {
+pub(super) fn is_open(request: &Request) -> bool {
     let path = request.uri().path();
     let is_look = request.method() == Method::GET || request.method() == Method::HEAD;
     (is_look && (path == "/" || path.starts_with("/page/") || path == "/healthz"))
