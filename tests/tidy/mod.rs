@@ -138,7 +138,7 @@ const HOMES: [(&str, &[&str]); 34] = [
             "daemon",
         ],
     ),
-    ("crossbeam_channel", &["scope", "relay", "watch", "engine", "api/feed.rs", "daemon.rs", "daemon"]),
+    ("crossbeam_channel", &["scope", "relay", "watch", "engine", "api/feed.rs", "systemd.rs", "daemon.rs", "daemon"]),
     ("tokio", &["api", "daemon.rs", "daemon"]),
     ("serde", ANYWHERE),
     ("serde_json", ANYWHERE),
