@@ -19,7 +19,7 @@ pub mod write;
 pub use discover::{Candidate, candidates};
 pub use kept::Kept;
 pub use path_map::PathMap;
-pub use probe::{Sight, probe};
+pub use probe::{Held, Sight, probe};
 pub use tree::{Cursor, Round, Tree, Trust, Walk};
 pub use watches::{Heard, Target, Tidied, Watches};
 

@@ -31,7 +31,36 @@ pub struct Sight {
 /// Looks at the manifest of `project`, which is under `scan_root`.
 #[must_use]
 pub fn probe(project: &Path, scan_root: Option<Arc<Path>>) -> Sight {
-    let directory = match open(CWD, project, OFlags::PATH | OFlags::DIRECTORY) {
+    sight(open(CWD, project, DIRECTORY), project, scan_root)
+}
+
+/// A directory that is held open: what is below it is seen, wherever it was moved to meanwhile.
+#[derive(Debug)]
+pub struct Held<'a> {
+    directory: OwnedFd,
+    path: &'a Path,
+}
+
+impl<'a> Held<'a> {
+    /// Opens the directory at `path`, if that is still this one.
+    #[must_use]
+    pub fn open(path: &'a Path, identity: DirIdentity) -> Option<Self> {
+        let directory = open(CWD, path, DIRECTORY).ok()?;
+        (stat::open_directory(&directory).ok()?.identity == identity).then_some(Self { directory, path })
+    }
+
+    /// Looks at the manifest of `project`, which is below this directory and under `scan_root`.
+    #[must_use]
+    pub fn probe(&self, project: &Path, scan_root: Option<Arc<Path>>) -> Sight {
+        let below = project.strip_prefix(self.path).ok().filter(|below| !below.as_os_str().is_empty());
+        sight(open(&self.directory, below.unwrap_or(Path::new(".")), DIRECTORY), project, scan_root)
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
+
+fn sight(opened: Result<OwnedFd, Errno>, project: &Path, scan_root: Option<Arc<Path>>) -> Sight {
+    let directory = match opened {
         Ok(directory) => directory,
         Err(errno) if is_absent(errno) => return Sight { probe: Probe::Absent(ProjectDir::Gone), identity: None },
         Err(errno) => return Sight { probe: refused("the project", errno), identity: None },
@@ -114,4 +143,32 @@ pub(super) fn kind_of_file(kind: FileType) -> &'static str {
 
 fn unreadable(why: &str) -> Probe {
     Probe::Unreadable(Unreadable { why: why.to_owned(), kind: UnreadableKind::Access })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_below_a_held_directory_is_seen_wherever_it_was_moved_to() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().canonicalize().unwrap();
+        let root = base.join("root");
+        for project in ["", "a/b"] {
+            fs::create_dir_all(root.join(project).join(".dork")).unwrap();
+            fs::write(root.join(project).join(MANIFEST), "{").unwrap();
+        }
+        let identity = stat::directory(&root).unwrap().identity;
+        let held = Held::open(&root, identity).unwrap();
+        fs::rename(&root, base.join("away")).unwrap();
+        fs::create_dir(&root).unwrap();
+        assert!(Held::open(&root, identity).is_none(), "another directory is there by now");
+        for project in [root.clone(), root.join("a/b")] {
+            assert!(matches!(probe(&project, None).probe, Probe::Absent(_)));
+            assert!(matches!(held.probe(&project, None).probe, Probe::Unreadable(_)), "{}", project.display());
+        }
+        assert!(matches!(held.probe(&root.join("a/c"), None).probe, Probe::Absent(ProjectDir::Gone)));
+    }
 }

@@ -70,11 +70,13 @@ impl Engine {
             }
         }
         open.extend(self.see_mounts(&mut view));
-        let mut brought_in = HashSet::new();
-        self.close(&mut view, open, &mut brought_in);
-        while self.misses_below_mounts(&view) && self.read_mounts() {
-            let open = self.see_mounts(&mut view).into_iter().collect();
+        let (mut brought_in, mut missed) = (HashSet::new(), HashSet::new());
+        while !open.is_empty() {
             self.close(&mut view, open, &mut brought_in);
+            open = self.look_twice(&mut view, &mut brought_in, &mut missed);
+            if open.is_empty() && self.misses_below_mounts(&view) && self.read_mounts() {
+                open = self.see_mounts(&mut view).into_iter().collect();
+            }
         }
         self.failed |= did_the_system_fail(&view);
         self.settle_doubts(&mut view, now);
@@ -176,7 +178,7 @@ impl Engine {
     /// What a look at one place brings in: the agent that is recorded there, the one whose manifest is there, those whose id
     /// was claimed there, and the other places that any of them is known at.
     /// Each id is followed once: following it from each of its copies would cost their number squared.
-    fn bring_in(
+    pub(super) fn bring_in(
         &self,
         project: &Path,
         site: &Site,

@@ -6,6 +6,7 @@ mod asked;
 mod holds;
 mod look;
 mod memory;
+mod missed;
 mod mounted;
 mod pass;
 mod refusal;

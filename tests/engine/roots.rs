@@ -216,3 +216,59 @@ fn a_project_moved_from_one_root_to_another_keeps_its_identity() {
     assert_eq!(world.record("a").unwrap().columns.namespace, "team");
     assert_eq!(world.events().last(), Some(&"agent.relocated"));
 }
+
+/// An agent with a copy of it in another root.
+fn with_a_copy() -> World {
+    let mut world = World::with_roots(&["root", "other"]);
+    world.agent("root/ns/a", "a");
+    world.agent("root/ns/b", "b");
+    world.sweep();
+    world.copy("root/ns/a", "other/copy");
+    world.sweep();
+    world
+}
+
+#[test]
+fn a_root_that_goes_in_the_middle_of_a_look_gives_no_agent_to_a_copy() {
+    let mut world = with_a_copy();
+    world.rename_in_the_middle("root", "away");
+    assert_eq!(world.look_at("other/copy").relocated, 0);
+    world.assert_unreachable("a", "root/ns/a", Reason::RootOffline);
+    world.assert_unreachable("b", "root/ns/b", Reason::RootOffline);
+    world.rename("away", "root");
+    world.look_at("other/copy");
+    world.assert_active_at("a", "root/ns/a");
+    world.assert_active_at("b", "root/ns/b");
+}
+
+#[test]
+fn a_root_that_goes_in_the_middle_of_a_sweep_gives_no_agent_to_a_copy() {
+    let mut world = with_a_copy();
+    world.delete("root/ns/b");
+    world.rename_in_the_middle("root", "away");
+    assert_eq!(world.sweep().relocated, 0);
+    world.pass_time(DAY * 3);
+    assert_eq!(world.sweep_settled().removed, 0);
+    world.assert_unreachable("a", "root/ns/a", Reason::RootOffline);
+    world.rename("away", "root");
+    world.sweep();
+    world.assert_active_at("a", "root/ns/a");
+}
+
+#[test]
+fn another_directory_that_takes_the_roots_place_in_the_middle_of_a_look_gives_no_agent_to_a_copy() {
+    let mut world = with_a_copy();
+    world.agent("imposter/ns/a", "stranger");
+    let (root, away, imposter) = (world.path("root"), world.path("away"), world.path("imposter"));
+    world.in_the_middle(move || {
+        std::fs::rename(&root, away).unwrap();
+        std::fs::rename(imposter, root).unwrap();
+    });
+    assert_eq!(world.look_at("other/copy").relocated, 0);
+    world.sweep_settled();
+    world.assert_unreachable("a", "root/ns/a", Reason::RootOffline);
+    world.rename("root", "imposter");
+    world.rename("away", "root");
+    world.sweep();
+    world.assert_active_at("a", "root/ns/a");
+}

@@ -26,6 +26,7 @@ pub struct World {
     dir: TempDir,
     clock: TestClock,
     mounts: TestMounts,
+    watches: TestWatches,
     roots: Vec<PathBuf>,
     policy: Policy,
     engine: Option<Engine>,
@@ -51,12 +52,35 @@ impl MountTable for TestMounts {
     }
 }
 
-/// Nothing is watched: the tests say what to look at.
-struct NoWatches;
+/// Nothing is watched: the tests say what to look at. What was asked for is written down.
+#[derive(Clone, Default)]
+pub struct TestWatches(Arc<Mutex<Asked>>);
 
-impl Watches for NoWatches {
-    fn watch(&mut self, _targets: &[Target]) {}
-    fn forget(&mut self, _directories: Vec<PathBuf>) {}
+/// What the engine asked of its watcher.
+#[derive(Default)]
+pub struct Asked {
+    /// What to watch, since the test looked last.
+    pub watched: BTreeSet<PathBuf>,
+    /// What to watch no more, since the test looked last.
+    pub forgotten: BTreeSet<PathBuf>,
+    /// What happens on disk in the middle of the next look: when the roots were looked at, and no project was.
+    in_the_middle: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Watches for TestWatches {
+    fn watch(&mut self, targets: &[Target]) {
+        let path = |target: &Target| match target {
+            Target::Directory(path) | Target::Dork(path) => path.clone(),
+        };
+        self.0.lock().unwrap().watched.extend(targets.iter().map(path));
+    }
+    fn forget(&mut self, directories: Vec<PathBuf>) {
+        let mut asked = self.0.lock().unwrap();
+        asked.forgotten.extend(directories);
+        if let Some(happens) = asked.in_the_middle.take() {
+            happens();
+        }
+    }
 
     fn tidy(&mut self) -> Tidied {
         Tidied::All
@@ -91,7 +115,8 @@ impl World {
         let start = Moment { wall_ms: 1_800_000_000_000, boot_ms: 1_000_000, boot: Arc::from("boot 1") };
         let clock = TestClock(Arc::new(Mutex::new(start)));
         let mounts = TestMounts::default();
-        let mut world = Self { dir, clock, mounts, roots, policy: Policy::default(), engine: None };
+        let watches = TestWatches::default();
+        let mut world = Self { dir, clock, mounts, watches, roots, policy: Policy::default(), engine: None };
         world.restart();
         world
     }
@@ -108,7 +133,7 @@ impl World {
             kept: Kept::default(),
             policy: self.policy.clone(),
             poll_interval: Duration::from_secs(30),
-            watches: Box::new(NoWatches),
+            watches: Box::new(self.watches.clone()),
             mounts: Box::new(self.mounts.clone()),
             clock: Box::new(self.clock.clone()),
             telemetry: Telemetry { metrics: Arc::new(Metrics::new()) },
@@ -193,6 +218,22 @@ impl World {
     pub fn hear_of_mount(&mut self, point: &str) {
         let point = self.path(point);
         self.engine().remounted(&[point].into());
+    }
+
+    /// Renames a directory in the middle of the next look.
+    pub fn rename_in_the_middle(&self, from: &str, to: &str) {
+        let (from, to) = (self.path(from), self.path(to));
+        self.in_the_middle(move || fs::rename(from, to).unwrap());
+    }
+
+    /// Lets something happen on disk in the middle of the next look.
+    pub fn in_the_middle(&self, happens: impl FnOnce() + Send + 'static) {
+        self.watches.0.lock().unwrap().in_the_middle = Some(Box::new(happens));
+    }
+
+    /// What was to be watched, and what to be forgotten, since this was last asked.
+    pub fn take_asked(&self) -> Asked {
+        std::mem::take(&mut self.watches.0.lock().unwrap())
     }
 
     /// Turns all clocks on together: time passes.
