@@ -179,6 +179,21 @@ impl Tree {
         }
     }
 
+    /// Goes by this rule from now on: what it does not keep is forgotten, and every directory is listed once more for what
+    /// the rule before did not keep.
+    pub fn keep(&mut self, kept: &Kept) {
+        let root = self.root.clone();
+        let known: Vec<PathBuf> = self.dirs.below(&root).map(|(path, _)| path.to_path_buf()).collect();
+        for path in known {
+            if !kept.reaches(&root, &path) {
+                self.drop_below(&path);
+            } else if let Some(dir) = self.dirs.get_mut(&path) {
+                dir.listed_ns = 0;
+            }
+        }
+        self.unlisted.retain(|path, _| kept.reaches(&root, path));
+    }
+
     /// Looks whether one project is one, and has the directory that holds its manifest watched.
     pub fn refresh_project(&mut self, project: &Path, walk: &mut Walk) {
         let Some(dir) = self.dirs.get_mut(project) else { return };

@@ -12,6 +12,7 @@ mod pass;
 mod refusal;
 mod registering;
 mod relaying;
+mod reload;
 mod requests;
 mod result;
 mod run;

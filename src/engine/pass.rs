@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::Reconfigure;
 use super::holds::{Holds, Undo};
 use super::look::{Doubtful, Places};
 use super::memory::Memory;
@@ -52,8 +51,8 @@ pub struct Engine {
     registry_file: Option<PathBuf>,
     pub(super) roots: Vec<Arc<Path>>,
     pub(super) kept: Kept,
-    policy: Policy,
-    poll_interval: Duration,
+    pub(super) policy: Policy,
+    pub(super) poll_interval: Duration,
     pub(super) watches: Box<dyn Watches>,
     pub(super) mount_table: Box<dyn MountTable>,
     /// Where something is mounted strictly below a root, by the last look at the mount table.
@@ -329,43 +328,6 @@ impl Engine {
         self.again.contains_key(project) || self.doubts.contains_key(project)
     }
 
-    /// Takes other settings.
-    ///
-    /// # Errors
-    /// The registry could not be written.
-    pub fn reconfigure(&mut self, settings: Reconfigure) -> Result<(), RegistryError> {
-        let Reconfigure { roots, kept, policy, poll_interval, watch_budget } = settings;
-        configure(&mut self.registry, &roots)?;
-        self.kept = kept;
-        self.policy = policy;
-        self.poll_interval = poll_interval;
-        for tree in self.trees.values_mut() {
-            tree.clear();
-            self.watches.forget(tree.take_gone());
-        }
-        self.trees.clear();
-        self.found.clear();
-        self.set_roots(&roots);
-        // Perhaps a person raised the system's limits too.
-        self.watches.set_budget(watch_budget);
-        Ok(())
-    }
-
-    /// Takes note that something was mounted or unmounted at some directories: nothing at or below them is as it was, nor
-    /// watched. A sweep sees what is there now.
-    pub fn remounted(&mut self, directories: &BTreeSet<PathBuf>) {
-        self.read_mounts();
-        for root in self.roots.clone() {
-            for directory in directories {
-                if root.starts_with(directory) {
-                    self.found.remove(&root);
-                } else if directory.starts_with(&*root) {
-                    self.tree(&root).forget_below(directory);
-                }
-            }
-        }
-    }
-
     /// What is heard of each root.
     #[must_use]
     pub fn root_facts(&self) -> Vec<RootFacts> {
@@ -539,7 +501,7 @@ impl Engine {
 }
 
 /// Says in the registry which roots are configured, if that is anything new.
-fn configure(registry: &mut AgentRegistry, roots: &[PathBuf]) -> Result<(), RegistryError> {
+pub(super) fn configure(registry: &mut AgentRegistry, roots: &[PathBuf]) -> Result<(), RegistryError> {
     let known: BTreeSet<PathBuf> =
         registry.roots()?.into_iter().filter(|root| root.configured).map(|root| root.path).collect();
     if known == roots.iter().cloned().collect() {

@@ -360,11 +360,7 @@ impl Engine {
     fn drop_lone_root(&mut self, project: &Path) {
         let alone: Vec<PathBuf> = self.kept.alone().filter(|root| *root != project).map(Path::to_path_buf).collect();
         self.kept.set_alone(alone);
-        if let Some(mut tree) = self.trees.remove(project) {
-            tree.clear();
-            self.watches.forget(tree.take_gone());
-        }
-        self.found.remove(project);
+        self.forget_root(project);
         let roots: Vec<PathBuf> =
             self.roots.iter().map(|root| root.to_path_buf()).filter(|root| root != project).collect();
         self.set_roots(&roots);

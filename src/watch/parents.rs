@@ -2,18 +2,19 @@
 //!
 //! They have an instance of their own, because one of them may be a directory of another root at the same time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::backend::{Added, Door, Instance, Kind};
+use super::budget::Refused;
 
 /// Watches what is above the roots.
 #[derive(Debug, Default)]
 pub struct Parents {
     instance: Option<Instance>,
     watched: BTreeSet<PathBuf>,
-    cold: BTreeSet<PathBuf>,
+    cold: BTreeMap<PathBuf, Added>,
 }
 
 impl Parents {
@@ -27,6 +28,11 @@ impl Parents {
         self.cold.len()
     }
 
+    /// How many of those are not because there is no watch left.
+    pub fn short(&self) -> usize {
+        self.cold.values().filter(|why| **why == Added::LimitReached).count()
+    }
+
     /// Whether they lost notifications.
     pub fn is_deaf(&self) -> bool {
         self.instance.as_ref().is_some_and(Instance::is_deaf)
@@ -38,8 +44,8 @@ impl Parents {
     }
 
     /// Watches every directory above a root, `most` of them, the nearest first. Those that are watched already are
-    /// watched anew: another directory may be there by now. Says whether the system refused one.
-    pub fn watch(&mut self, roots: &[Arc<Path>], most: usize, door: &Door) -> Option<Added> {
+    /// watched anew: another directory may be there by now. Says what the system has none left of, if so.
+    pub fn watch(&mut self, roots: &[Arc<Path>], most: usize, door: &Door) -> Option<Refused> {
         let above = || -> BTreeSet<PathBuf> {
             let above = roots.iter().flat_map(|root| root.ancestors().skip(1));
             above.filter(|directory| directory.is_dir()).map(Path::to_path_buf).collect()
@@ -60,10 +66,10 @@ impl Parents {
             let room = most.saturating_sub(self.watched.difference(&anew).count());
             let over = batch.split_off(batch.len().min(room));
             self.take_off(over.iter().filter(|(_, is_watched)| *is_watched).map(|(path, _)| path.clone()).collect());
-            self.cold.extend(over.into_iter().map(|(path, _)| path));
-            let added = match &mut self.instance {
-                Some(instance) => instance.watch(&batch),
-                None => vec![Added::LimitReached; batch.len()],
+            self.cold.extend(over.into_iter().map(|(path, _)| (path, Added::LimitReached)));
+            let (added, lacking) = match &mut self.instance {
+                Some(instance) => (instance.watch(&batch), Refused::Watch),
+                None => (vec![Added::LimitReached; batch.len()], Refused::Instance),
             };
             for ((path, _), added) in batch.into_iter().zip(added) {
                 self.watched.remove(&path);
@@ -71,8 +77,10 @@ impl Parents {
                     Added::Watched => drop(self.watched.insert(path)),
                     Added::NotThere => {}
                     Added::LimitReached | Added::Refused => {
-                        self.cold.insert(path);
-                        refused = Some(added).max(refused);
+                        self.cold.insert(path, added);
+                        if added == Added::LimitReached {
+                            refused = Some(lacking);
+                        }
                     }
                 }
             }

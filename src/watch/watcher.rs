@@ -1,6 +1,6 @@
 //! The watcher: which directories are watched by which instance, and which are cold.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,11 +33,14 @@ pub struct Watcher {
     shards: Vec<Option<Shard>>,
     /// By their bytes, which hash faster than paths, and boxed: there may be as many as directories.
     watched: HashMap<Box<OsStr>, usize>,
-    /// Directories that should be watched and are not.
-    cold: HashSet<Box<OsStr>>,
+    /// Directories that should be watched and are not, and why: there is no watch left, or the system refused for another
+    /// reason.
+    cold: HashMap<Box<OsStr>, Added>,
     /// Directories that are gone, and the instance that may still have a watch for them: a directory that was moved away
     /// takes its watch along. They count for the instance's load until they are taken off.
     gone: HashMap<Box<OsStr>, usize>,
+    /// Directories that were watched anew in between, and are to be looked at.
+    deaf_meanwhile: Vec<PathBuf>,
     parents: Parents,
     quiet: Quiet,
     budget: Budget,
@@ -75,8 +78,9 @@ impl Watcher {
         let mut watcher = Self {
             shards: Vec::new(),
             watched: HashMap::new(),
-            cold: HashSet::new(),
+            cold: HashMap::new(),
             gone: HashMap::new(),
+            deaf_meanwhile: Vec::new(),
             parents: Parents::default(),
             quiet: Quiet::default(),
             budget: Budget::new(budget),
@@ -100,8 +104,40 @@ impl Watcher {
         self.facts.clone()
     }
 
+    /// Makes every instance anew of whose watches many are to be renewed, without those: it is cheaper than renewing one
+    /// after the other. What else it watched is deaf meanwhile.
+    fn make_room_for(&mut self, directories: &[PathBuf]) {
+        let mut times: HashMap<usize, usize> = HashMap::new();
+        let shard_of = |watcher: &Self, path: &Path| {
+            let path = path.as_os_str();
+            watcher.watched.get(path).or_else(|| watcher.gone.get(path)).copied()
+        };
+        for shard in directories.iter().filter_map(|path| shard_of(self, path)) {
+            let count = times.entry(shard).or_default();
+            *count = count.saturating_add(1);
+        }
+        times.retain(|_, count| *count > WORTH_AN_INSTANCE);
+        if times.is_empty() {
+            return;
+        }
+        for path in directories {
+            if shard_of(self, path).is_some_and(|shard| times.contains_key(&shard)) {
+                self.watched.remove(path.as_os_str());
+                self.gone.remove(path.as_os_str());
+            }
+        }
+        for number in times.into_keys() {
+            let others = self.renew(number);
+            if !others.is_empty() {
+                self.deaf_meanwhile.extend(others);
+                self.door.announcer.doubt();
+            }
+        }
+    }
+
     /// Watches directories of one kind: those that are watched already where they are, the others where there is room.
     fn watch_in(&mut self, kind: Kind, directories: Vec<PathBuf>) {
+        self.make_room_for(&directories);
         let mut batches: BTreeMap<usize, Vec<(PathBuf, bool)>> = BTreeMap::new();
         for path in directories {
             let known = self.watched.get(path.as_os_str()).copied().or_else(|| self.gone.remove(path.as_os_str()));
@@ -110,7 +146,7 @@ impl Watcher {
             } else if let Some(shard) = self.room(kind) {
                 batches.entry(shard).or_default().push((path, false));
             } else {
-                self.make_cold(path);
+                self.make_cold(path, Added::LimitReached);
             }
         }
         for (number, batch) in batches {
@@ -132,14 +168,14 @@ impl Watcher {
                 if added == Added::NotThere {
                     self.cold.remove(path.as_os_str());
                 } else {
-                    self.make_cold(path);
+                    self.make_cold(path, added);
                 }
             }
         }
     }
 
-    fn make_cold(&mut self, path: PathBuf) {
-        self.is_unplanned |= self.cold.insert(boxed(path));
+    fn make_cold(&mut self, path: PathBuf, why: Added) {
+        self.is_unplanned |= self.cold.insert(boxed(path), why).is_none();
     }
 
     /// An instance of this kind that has room, with one place in it taken; none if there is no watch left.
@@ -197,8 +233,8 @@ impl Watcher {
         let roots = self.door.roots.read().unwrap_or_else(PoisonError::into_inner).clone();
         let others = self.used().saturating_sub(self.parents.watched() as u64);
         let most = usize::try_from(self.budget.allowed().saturating_sub(others)).unwrap_or(usize::MAX);
-        if self.parents.watch(&roots, most, &self.door) == Some(Added::LimitReached) {
-            self.budget.refused(Refused::Watch, self.used());
+        if let Some(what) = self.parents.watch(&roots, most, &self.door) {
+            self.budget.refused(what, self.used());
         }
         self.tell();
     }
@@ -214,6 +250,22 @@ impl Watcher {
             self.watch_parents();
         }
         deaf.into_iter().flat_map(|number| self.renew(number)).collect()
+    }
+
+    /// Makes every instance anew that has many watches left of directories that are gone. Returns what those watch.
+    fn renew_left(&mut self) -> Vec<PathBuf> {
+        let mut left: HashMap<usize, usize> = HashMap::new();
+        for shard in self.gone.values() {
+            let count = left.entry(*shard).or_default();
+            *count = count.saturating_add(1);
+        }
+        let now = monotonic();
+        let mut is_free = |number: usize| {
+            let shard = self.shards.get_mut(number).and_then(Option::as_mut);
+            shard.is_some_and(|shard| !shard.instance.is_busy(shard.load, now))
+        };
+        left.retain(|number, count| *count > WORTH_AN_INSTANCE && is_free(*number));
+        left.into_keys().flat_map(|number| self.renew(number)).collect()
     }
 
     /// Makes one instance anew, with everything that it watched.
@@ -238,10 +290,10 @@ impl Watcher {
         let roots = self.door.roots.read().unwrap_or_else(PoisonError::into_inner).clone();
         let others = self.used().saturating_sub((self.watched.len().saturating_add(self.gone.len())) as u64);
         let most = usize::try_from(self.budget.allowed().saturating_sub(others)).unwrap_or(usize::MAX);
-        let wanted: Vec<&Path> = self.watched.keys().chain(&self.cold).map(Path::new).collect();
+        let wanted: Vec<&Path> = self.watched.keys().chain(self.cold.keys()).map(Path::new).collect();
         let chosen = choose(&wanted, &roots, most);
         let mut add: Vec<PathBuf> =
-            self.cold.iter().filter(|path| chosen.contains(Path::new(path))).map(PathBuf::from).collect();
+            self.cold.keys().filter(|path| chosen.contains(Path::new(path))).map(PathBuf::from).collect();
         let off = self.watched.iter().filter(|(path, _)| !chosen.contains(Path::new(path)));
         let needed = self.watched.len().saturating_add(self.gone.len()).saturating_add(add.len()).saturating_sub(most);
         let off: Vec<(PathBuf, usize)> = off.take(needed).map(|(path, shard)| (PathBuf::from(path), *shard)).collect();
@@ -259,7 +311,7 @@ impl Watcher {
         let mut batches: BTreeMap<usize, Vec<PathBuf>> = BTreeMap::new();
         for (path, shard) in off {
             self.watched.remove(path.as_os_str());
-            self.cold.insert(boxed(path.clone()));
+            self.cold.insert(boxed(path.clone()), Added::LimitReached);
             batches.entry(shard).or_default().push(path);
         }
         let mut anew = Vec::new();
@@ -281,10 +333,14 @@ impl Watcher {
     }
 
     fn tell(&self) {
-        let sum = |some: usize, more: usize| some.saturating_add(more) as u64;
-        let (watched, cold) =
-            (sum(self.watched.len(), self.parents.watched()), sum(self.cold.len(), self.parents.cold()));
-        let shortage = (cold > 0).then(|| self.budget.shortage(watched, cold));
+        let sum = |all: [usize; 3]| all.into_iter().fold(0, usize::saturating_add) as u64;
+        let has_canary = self.canary.1.is_some();
+        let watched = sum([self.watched.len(), self.parents.watched(), usize::from(has_canary)]);
+        let cold = sum([self.cold.len(), self.parents.cold(), usize::from(!has_canary)]);
+        // What may not be looked at needs no larger budget: the state of its root says why.
+        let short = self.cold.values().filter(|why| **why == Added::LimitReached).count();
+        let short = sum([short, self.parents.short(), usize::from(!has_canary)]);
+        let shortage = (short > 0).then(|| self.budget.shortage(watched, short));
         self.facts.say(watched, cold, self.budget.most(), shortage);
     }
 }
@@ -356,6 +412,8 @@ impl Watches for Watcher {
         let now = monotonic();
         let asked = self.budget.ask_again(now);
         let mut anew = self.renew_deaf();
+        anew.extend(self.renew_left());
+        anew.append(&mut self.deaf_meanwhile);
         if self.canary.1.is_none() {
             self.watch_canary();
         }
@@ -375,7 +433,7 @@ impl Watches for Watcher {
 
     fn unheard(&self) -> Vec<PathBuf> {
         let quiet = self.watched.keys().map(Path::new).filter(|path| self.quiet.has(path));
-        looked_at(self.cold.iter().map(Path::new).chain(quiet))
+        looked_at(self.cold.keys().map(Path::new).chain(quiet))
     }
 
     fn count(&self, roots: &[Arc<Path>]) -> Vec<Heard> {
@@ -396,7 +454,7 @@ impl Watches for Watcher {
                 add(path, |heard| &mut heard.quiet);
             }
         }
-        for path in self.cold.iter().map(Path::new) {
+        for path in self.cold.keys().map(Path::new) {
             add(path, |heard| &mut heard.cold);
         }
         counts

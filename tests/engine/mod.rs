@@ -6,6 +6,7 @@ mod identity;
 mod mounts;
 mod random;
 mod registry_faults;
+mod reloading;
 mod roots;
 mod sweeping;
 mod time;
