@@ -89,14 +89,17 @@ impl Tree {
             let some: Vec<PathBuf> = (0..ROUND).map_while(|_| cursor.fresh.pop_front()).collect();
             let some: Vec<PathBuf> =
                 some.into_iter().filter(|path| !self.dirs.contains(path) || self.unlisted.contains_key(path)).collect();
+            let known: Vec<PathBuf> = some.iter().filter(|path| self.dirs.contains(path)).cloned().collect();
             let fresh = self.enter(&some, walk);
             cursor.fresh.extend(fresh);
+            self.note_dropped(known, &mut round);
             self.judge(&some, as_recorded, &mut round);
         } else {
             let again = self.look_again(cursor, as_recorded, &mut round);
             let fresh = self.list_all(&again, walk);
             cursor.fresh.extend(fresh);
             self.judge(&again, as_recorded, &mut round);
+            self.note_dropped(again, &mut round);
         }
         round.is_last = matches!(cursor.rest, Rest::Nothing) && cursor.fresh.is_empty();
         round
@@ -140,6 +143,11 @@ impl Tree {
             }
         }
         again
+    }
+
+    /// Notes which of some directories that were known are gone since they were looked at: nothing else tells of them.
+    fn note_dropped(&self, known: Vec<PathBuf>, round: &mut Round) {
+        round.dropped.extend(known.into_iter().filter(|path| !self.dirs.contains(path)));
     }
 
     /// The next known directories, and what is left behind them.
@@ -192,4 +200,62 @@ fn look(path: &Path, dir: &Dir, now_ns: i64, as_recorded: &AsRecorded) -> Option
 
 fn is_as_recorded(path: &Path, dir: &Dir, as_recorded: &AsRecorded) -> bool {
     matches!(dir.dork, Dork::Directory(_)) && as_recorded(path, dir.stat.identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::tree::Trust;
+    use crate::disk::{DORK, Heard, Kept, Target, Tidied, Watches};
+
+    struct Nobody;
+
+    impl Watches for Nobody {
+        fn watch(&mut self, _: &[Target]) {}
+        fn forget(&mut self, _: Vec<PathBuf>) {}
+        fn tidy(&mut self) -> Tidied {
+            Tidied::All
+        }
+        fn set_roots(&mut self, _: &[Arc<Path>]) {}
+        fn set_budget(&mut self, _: Option<u64>) {}
+        fn plan(&mut self) -> Vec<PathBuf> {
+            Vec::new()
+        }
+        fn unheard(&self) -> Vec<PathBuf> {
+            Vec::new()
+        }
+        fn count(&self, _: &[Arc<Path>]) -> Vec<Heard> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_directory_that_goes_between_its_stat_and_its_listing_is_told_of() {
+        let base = tempfile::tempdir().unwrap();
+        let root: Arc<Path> = Arc::from(base.path().canonicalize().unwrap());
+        for project in ["a", "b"] {
+            fs::create_dir_all(root.join(project).join(DORK)).unwrap();
+        }
+        let roots = [root.clone()];
+        let walk = &mut Walk { kept: &Kept::default(), roots: &roots, watches: &mut Nobody };
+        let mut tree = Tree::new(root.clone());
+        tree.refresh(&root, Trust::Times, walk);
+        for (path, listed_ns) in [("", i64::MAX), ("b", i64::MAX), ("a", 0)] {
+            let path = if path.is_empty() { root.to_path_buf() } else { root.join(path) };
+            tree.dirs.get_mut(&path).unwrap().listed_ns = listed_ns;
+        }
+        // `a` has to be listed; before that happens `b` is looked at.
+        let gone = root.join("a");
+        let as_recorded = |project: &Path, _: DirIdentity| {
+            if project.ends_with("b") {
+                fs::remove_dir_all(&gone).unwrap();
+            }
+            true
+        };
+        let round = tree.round(&mut Cursor::everything(), &as_recorded, walk);
+        assert_eq!(round.dropped, [root.join("a")]);
+    }
 }
