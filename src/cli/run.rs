@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::flags::Pass;
 use super::{CliError, Exit};
-use crate::config::{Given, Settings, interval, loopback};
+use crate::config::{Given, Settings, interval, loopback, watch_budget};
 use crate::daemon;
 use crate::telemetry::{Level, Log};
 
@@ -29,7 +29,7 @@ pub struct Run {
     #[arg(long, value_name = "TIME", value_parser = interval)]
     poll_interval: Option<std::time::Duration>,
     /// The most watches that are used [default: a quarter of what the system grants, 65536 at most]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = watch_budget)]
     watch_budget: Option<u64>,
     /// Serve the page and the API to this machine, such as at 127.0.0.1:4848; see `meshd open`
     #[arg(long, value_name = "ADDRESS", value_parser = loopback)]

@@ -19,9 +19,7 @@ pub(super) fn given(read: &dyn Fn(&str) -> Option<OsString>) -> Result<Given, Co
         relocate_after: parsed("MESHD_RELOCATE_AFTER", text, value::duration)?,
         sweep_interval: parsed("MESHD_SWEEP_INTERVAL", text, value::interval)?,
         poll_interval: parsed("MESHD_POLL_INTERVAL", text, value::interval)?,
-        watch_budget: parsed("MESHD_WATCH_BUDGET", text, |budget| {
-            budget.parse().map_err(|_| format!("`{budget}` is no number of watches"))
-        })?,
+        watch_budget: parsed("MESHD_WATCH_BUDGET", text, value::watch_budget)?,
         max_depth: parsed("MESHD_MAX_DEPTH", text, |depth| {
             depth.parse().map_err(|_| format!("`{depth}` is no number of directories")).and_then(value::depth)
         })?,

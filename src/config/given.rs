@@ -41,7 +41,7 @@ pub struct Given {
     #[serde(default, deserialize_with = "value::with::interval")]
     pub poll_interval: Option<Duration>,
     /// The most watches that are used.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "value::with::watch_budget")]
     pub watch_budget: Option<u64>,
     /// How many directories below its root a project may lie.
     #[serde(default, deserialize_with = "value::with::depth")]

@@ -22,7 +22,7 @@ pub use exclude::Exclude;
 pub use given::Given;
 pub use paths::{canonical, homes};
 pub use relay::RelayKind;
-pub use value::{duration, interval, loopback};
+pub use value::{duration, interval, loopback, watch_budget};
 
 use crate::decide::Policy;
 use crate::telemetry::{Format, Level};

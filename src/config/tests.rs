@@ -57,6 +57,7 @@ fn a_wrong_type_a_bad_value_and_bad_syntax_are_named_with_key_and_line() {
         ("grace_period = '24 hours'\n", "grace_period"),
         ("grace_period = 24h\n", "grace_period"),
         ("sweep_interval = '0s'\n", "sweep_interval"),
+        ("watch_budget = 0\n", "watch_budget"),
         ("max_depth = -1\n", "max_depth"),
         ("max_depth = 65\n", "max_depth"),
         ("exclude = ['ok', 'a[']\n", "exclude"),
@@ -81,7 +82,14 @@ fn an_error_reads_as_file_line_column_key() {
 
 #[test]
 fn a_bad_variable_is_named() {
-    for variable in ["MESHD_GRACE_PERIOD", "MESHD_MAX_DEPTH", "MESHD_WATCH", "MESHD_LOG_LEVEL", "MESHD_EXCLUDE"] {
+    for variable in [
+        "MESHD_WATCH_BUDGET",
+        "MESHD_GRACE_PERIOD",
+        "MESHD_MAX_DEPTH",
+        "MESHD_WATCH",
+        "MESHD_LOG_LEVEL",
+        "MESHD_EXCLUDE",
+    ] {
         let error = resolved(Given::default(), &[(variable, "a[")], "");
         let named = error.as_ref().is_err_and(|error| error.to_string().starts_with(variable));
         assert!(named, "{variable}: {error:?}");

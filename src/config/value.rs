@@ -37,6 +37,18 @@ pub fn interval(text: &str) -> Result<Duration, String> {
     if interval.is_zero() { Err("an interval of nothing would never rest".to_owned()) } else { Ok(interval) }
 }
 
+/// The most watches that are used: some.
+///
+/// # Errors
+/// A sentence that says how it is written.
+pub fn watch_budget(text: &str) -> Result<u64, String> {
+    text.trim().parse().map_err(|_| format!("`{text}` is no number of watches")).and_then(some_watches)
+}
+
+fn some_watches(budget: u64) -> Result<u64, String> {
+    if budget == 0 { Err("to watch nothing: `watch = false`, `--no-watch`".to_owned()) } else { Ok(budget) }
+}
+
 /// An address at which only this machine can connect, such as `127.0.0.1:4848`.
 ///
 /// # Errors
@@ -83,6 +95,10 @@ pub(super) mod with {
 
     pub fn interval<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
         super::interval(&String::deserialize(value)?).map(Some).map_err(D::Error::custom)
+    }
+
+    pub fn watch_budget<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u64>, D::Error> {
+        super::some_watches(u64::deserialize(value)?).map(Some).map_err(D::Error::custom)
     }
 
     pub fn depth<'de, D: Deserializer<'de>>(value: D) -> Result<Option<usize>, D::Error> {

@@ -88,3 +88,19 @@ fn the_watches_of_each_root_are_counted() {
     assert_eq!((&*facts[0].path, facts[0].heard.watches, facts[0].heard.cold), (&*root, 4, 0));
     assert!(facts[0].swept_at_ms.is_some());
 }
+
+#[test]
+fn the_budget_that_the_shortage_names_is_enough() {
+    let live = Live::with_budget(10);
+    live.edit("root/ns/b/c/d", "d", "deep");
+    live.edit("root/ns/b/c/e", "e", "deep");
+    live.nothing_left_to_do();
+    let facts = live.core.facts();
+    let told = facts.degraded.join(" ");
+    let named: u64 = told.split("`watch_budget = ").nth(1).unwrap().split('`').next().unwrap().parse().unwrap();
+    assert_eq!(named, facts.watches + facts.cold, "{told}");
+    live.take_budget(named);
+    live.until_cold(&told, |cold| cold == 0);
+    assert_eq!(live.core.facts().degraded, Vec::<String>::new());
+    assert_eq!(live.core.facts().watches, named);
+}
