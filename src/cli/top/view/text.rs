@@ -67,6 +67,31 @@ fn padded(mut text: String, columns: usize) -> String {
     text
 }
 
+/// A text in lines of so many columns at most, broken between words where that can be.
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let (columns, mut lines, mut line) = (columns.max(1), Vec::new(), String::new());
+    for word in text.split(' ') {
+        let gap = usize::from(!line.is_empty());
+        if line.width().saturating_add(gap).saturating_add(word.width()) <= columns {
+            line.push_str(if gap == 1 { " " } else { "" });
+            line.push_str(word);
+            continue;
+        }
+        if !line.is_empty() {
+            lines.push(std::mem::take(&mut line));
+        }
+        // A word that is longer than a line, as a path.
+        for c in word.chars() {
+            if !line.is_empty() && line.width().saturating_add(c.width().unwrap_or(0)) > columns {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
+    }
+    lines.push(line);
+    lines
+}
+
 /// How long ago something was, in its largest unit.
 pub fn ago(now_ms: i64, then_ms: Option<i64>) -> String {
     let Some(then_ms) = then_ms else { return "-".to_owned() };
@@ -93,6 +118,12 @@ mod tests {
             }
         }
         assert_eq!((cut("abcdef", 4), tail("abcdef", 4)), ("abc…".to_owned(), "…def".to_owned()));
+    }
+
+    #[test]
+    fn lines_are_broken_between_words_and_where_a_word_is_longer_than_a_line() {
+        assert_eq!(wrapped("a path: /home/ann/x is", 8), ["a path:", "/home/an", "n/x is"]);
+        assert_eq!((wrapped("", 8), wrapped("項目項目", 5)), (vec![String::new()], vec!["項目".into(), "項目".into()]));
     }
 
     #[test]
