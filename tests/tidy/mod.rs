@@ -135,6 +135,7 @@ const HOMES: [(&str, &[&str]); 34] = [
             "systemd.rs",
             "cli/events.rs",
             "cli/doctor",
+            "cli/top",
             "daemon",
         ],
     ),
