@@ -28,6 +28,14 @@ pub struct Sight {
     pub identity: Option<DirIdentity>,
 }
 
+impl Sight {
+    /// That a project could not be looked at, since the system does not show its scan root.
+    #[must_use]
+    pub fn of_hidden_root(errno: Errno) -> Self {
+        Self { probe: refused("the scan root", errno), identity: None }
+    }
+}
+
 /// Looks at the manifest of `project`, which is under `scan_root`.
 #[must_use]
 pub fn probe(project: &Path, scan_root: Option<Arc<Path>>) -> Sight {
@@ -42,11 +50,19 @@ pub struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// Opens the directory at `path`, if that is still this one.
-    #[must_use]
-    pub fn open(path: &'a Path, identity: DirIdentity) -> Option<Self> {
-        let directory = open(CWD, path, DIRECTORY).ok()?;
-        (stat::open_directory(&directory).ok()?.identity == identity).then_some(Self { directory, path })
+    /// Opens the directory at `path`, if that is still this one; `None` if it is not there, or is another.
+    ///
+    /// # Errors
+    /// The system does not show it: it may well be there.
+    pub fn open(path: &'a Path, identity: DirIdentity) -> Result<Option<Self>, Errno> {
+        let opened = open(CWD, path, DIRECTORY).and_then(|directory| {
+            let found = stat::open_directory(&directory)?.identity;
+            Ok((found == identity).then_some(Self { directory, path }))
+        });
+        match opened {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            opened => opened,
+        }
     }
 
     /// Looks at the manifest of `project`, which is below this directory and under `scan_root`.
@@ -161,10 +177,10 @@ mod tests {
             fs::write(root.join(project).join(MANIFEST), "{").unwrap();
         }
         let identity = stat::directory(&root).unwrap().identity;
-        let held = Held::open(&root, identity).unwrap();
+        let held = Held::open(&root, identity).unwrap().unwrap();
         fs::rename(&root, base.join("away")).unwrap();
         fs::create_dir(&root).unwrap();
-        assert!(Held::open(&root, identity).is_none(), "another directory is there by now");
+        assert!(Held::open(&root, identity).unwrap().is_none(), "another directory is there by now");
         for project in [root.clone(), root.join("a/b")] {
             assert!(matches!(probe(&project, None).probe, Probe::Absent(_)));
             assert!(matches!(held.probe(&project, None).probe, Probe::Unreadable(_)), "{}", project.display());

@@ -23,11 +23,15 @@ impl Engine {
         let mut open = HashSet::new();
         for (root, homes) in newly_missed(view, missed) {
             let Some(RootFound::Directory(identity)) = view.roots.get(&root).map(|root| &root.found) else { continue };
-            let Some(held) = Held::open(&root, identity.directory) else {
-                open.extend(self.give_up_root(view, &root));
-                continue;
+            let sights = match Held::open(&root, identity.directory) {
+                Ok(Some(held)) => in_parallel(&homes, |home| held.probe(home, Some(root.clone()))),
+                Ok(None) => {
+                    open.extend(self.give_up_root(view, &root));
+                    continue;
+                }
+                // It could not be looked at: nothing is known of those that are missed.
+                Err(errno) => homes.iter().map(|_| Sight::of_hidden_root(errno)).collect(),
             };
-            let sights = in_parallel(&homes, |home| held.probe(home, Some(root.clone())));
             for (home, Sight { probe, identity }) in homes.into_iter().zip(sights) {
                 let Some(mut site) = view.sites.remove(&home) else { continue };
                 (site.probe, site.identity) = (probe, identity);
