@@ -397,7 +397,7 @@ def level(args, home):
         same("what a level that is none ends with", done.returncode, 2)
         connection = Local(os.path.join(meshd.state_dir, "meshd.sock"))
         connection.request("PUT", "/api/mesh/log-level", body='{"level":"loud"}')
-        same("what the API says to it", connection.getresponse().status, 400)
+        same("what the API says to it", connection.getresponse().status, 422)
         same("the level after that", meshd.answer("log-level"), {"level": "debug"})
         meshd.reload()
         until("a reload brings back what the configuration says",
