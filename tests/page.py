@@ -153,6 +153,7 @@ class Watched:
         """Searches by keyboard, for exactly this."""
         self.page.ask("$('#search').value = ''; document.activeElement?.blur()")
         self.page.press("/")
+        self.page.until("the search has the keys", "document.activeElement === $('#search')")
         self.page.type(text)
 
     def photograph(self, name):
@@ -267,6 +268,8 @@ def edits(args, home):
         save(project, {**manifest, "name": "told-anew"})
         told("an edit, until an open story tells it", page.until("the story tells it", tells("told-anew")))
         page.press("Escape")
+        # While it is open the keys are its own.
+        page.until("the story is closed", f"!({OPENED})")
 
         one.search("01K0SHOW")
         fresh = new_manifest(7)
