@@ -155,8 +155,11 @@ impl Engine {
             let (known, state) = self.memory.root(&path);
             let unlisted = self.tree(&path).unlisted();
             let found = match unlisted.iter().find(|unlisted| *unlisted.directory == *path) {
-                Some(unlisted) => RootFound::Nothing(format!("it cannot be listed: {}", unlisted.why)),
-                None => found,
+                // What the system failed to show is in doubt, as anywhere below the root; it is not away.
+                Some(unlisted) if unlisted.doubt != Doubt::Root => {
+                    RootFound::Nothing(format!("it cannot be listed: {}", unlisted.why))
+                }
+                Some(_) | None => found,
             };
             let accepted = self.accepted.remove(&path);
             (path, Root { known, state, found, unlisted, mounts: Vec::new(), accepted })
