@@ -96,10 +96,7 @@ async fn accept_root(State(api): State<Api>, body: Bytes) -> Answer<ReconcileRes
 /// What needs a person, and what that person can do.
 #[utoipa::path(get, path = "/api/mesh/problems", tag = "watching", responses((status = 200, body = Problems)))]
 async fn problems(State(api): State<Api>) -> Answer<Problems> {
-    let problems = read(api, |looking| {
-        let problems = looking.registry.problems()?;
-        Ok(problems.iter().map(|(problem, since)| ProblemReport::of(problem, since)).collect())
-    });
+    let problems = read(api, |looking| Ok(ProblemReport::all(&looking.registry.problems()?)));
     problems.await.map(|problems| Json(Problems { problems }))
 }
 

@@ -36,8 +36,7 @@ impl ProblemReport {
     }
 
     /// What is told of a problem by itself.
-    #[must_use]
-    pub fn of(problem: &Problem, since: &str) -> Self {
+    fn of(problem: &Problem, since: &str) -> Self {
         let (project_path, project_path_hex) = shown_and_hex(&problem.project);
         Self {
             kind: problem.kind.as_str(),

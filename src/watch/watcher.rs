@@ -325,27 +325,6 @@ impl Watcher {
         anew
     }
 
-    /// Ends every instance all of whose directories are gone, as after a reload or when a root goes: to take its watches off
-    /// one by one, or to renew them one by one, takes a thousand times as long.
-    fn end_forgotten(&mut self) {
-        let mut gone: BTreeMap<usize, usize> = BTreeMap::new();
-        for number in self.gone.values() {
-            let count = gone.entry(*number).or_default();
-            *count = count.saturating_add(1);
-        }
-        let now = monotonic();
-        for (number, count) in gone {
-            let canary = usize::from(self.canary.1 == Some(number));
-            let is_forgotten = self.shards.get_mut(number).and_then(Option::as_mut).is_some_and(|shard| {
-                // One that is busy is not waited for.
-                shard.load == count.saturating_add(canary) && !shard.instance.is_busy(shard.load, now)
-            });
-            if count > WORTH_AN_INSTANCE && is_forgotten {
-                self.renew(number);
-            }
-        }
-    }
-
     fn take_off(&mut self, number: usize, batch: Vec<PathBuf>) {
         if let Some(shard) = self.shards.get_mut(number).and_then(Option::as_mut) {
             shard.load = shard.load.saturating_sub(batch.len());
@@ -394,9 +373,6 @@ impl Watches for Watcher {
             } else {
                 self.cold.remove(path.as_os_str());
             }
-        }
-        if self.gone.len() > WORTH_AN_INSTANCE {
-            self.end_forgotten();
         }
         self.tell();
     }

@@ -1,4 +1,4 @@
-//! What is forgotten at once, as at a reload, is not taken off watch by watch.
+//! What is forgotten at once, as when a root goes, is not taken off watch by watch.
 
 use meshd::disk::{Target, Tidied, Watches};
 
@@ -27,6 +27,7 @@ fn a_watcher_that_forgets_everything_has_nothing_to_take_off() {
         assert_eq!(watcher.facts().watched.load(Ordering::Relaxed), 401, "the canary is one of them");
         let all = directories.iter().flat_map(|path| [path.clone(), path.join(".dork")]).collect();
         watcher.forget(all);
+        assert!(watcher.plan().is_empty(), "what is watched anew is to be looked at, and nothing is");
         assert_eq!(watcher.tidy(), Tidied::All, "each that is left costs half a millisecond");
         assert!(watcher.facts().has_canary.load(Ordering::Relaxed), "the canary is watched all the same");
     }
@@ -50,4 +51,17 @@ fn after_a_reload_everything_is_watched_again() {
     live.edit("root/ns/d7/b", "b", "new");
     live.edit("root/ns/a", "a", "edited");
     live.nothing_left_to_do();
+}
+
+#[test]
+fn what_may_not_be_watched_is_polled_and_is_no_lack_of_watches() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().canonicalize().unwrap();
+    let mut watcher = Watcher::start(inbox().0, &base, None).unwrap();
+    // Longer than a name may be: the system refuses it, whoever asks.
+    let refused = base.join("x".repeat(300));
+    watcher.watch(&[Target::Directory(refused.clone())]);
+    let facts = watcher.facts();
+    assert_eq!((facts.cold.load(Ordering::Relaxed), watcher.unheard()), (1, vec![refused]));
+    assert_eq!(facts.shortage(), None);
 }

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Finding, Patient, paste, shown};
+use super::{Finding, Patient, shown};
 use crate::cli::CliError;
 use crate::config::{ConfigError, Given, Settings};
+use crate::report::paste;
 
 pub fn check(patient: &Patient) -> Vec<Finding> {
     let Some(error) = &patient.config_error else { return vec![well(patient)] };

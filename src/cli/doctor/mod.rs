@@ -7,7 +7,6 @@ mod clock;
 mod configuration;
 mod daemon;
 mod limits;
-mod paste;
 mod permissions;
 mod problems;
 mod process;
@@ -30,6 +29,7 @@ use crate::api::client::{Client, ClientError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, Given, Settings};
 use crate::registry::{Reader, RegistryError};
+use crate::report::paste;
 use crate::report::wording::count;
 use crate::report::{DaemonFacts, Examination, Finding, Level, Part};
 

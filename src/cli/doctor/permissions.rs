@@ -4,7 +4,8 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Finding, Patient, paste, shown};
+use super::{Finding, Patient, shown};
+use crate::report::paste;
 
 /// The rights of everybody but the owner.
 const OTHERS: u32 = 0o077;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::{Finding, Patient, paste, shown};
+use super::{Finding, Patient, shown};
 use crate::agent::Shown;
 use crate::decide::{Problem, ProblemKind};
+use crate::report::paste;
 use crate::report::remedy;
 use crate::report::wording::count;
 

@@ -3,9 +3,10 @@
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use super::{Finding, Patient, paste, shown};
+use super::{Finding, Patient, shown};
 use crate::clock::monotonic;
 use crate::registry::{FileSizes, Filter, RegistryError};
+use crate::report::paste;
 use crate::report::wording::{count, duration};
 
 /// Above this, checking takes so long that a person wants to know what is being done.

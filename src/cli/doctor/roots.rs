@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{Finding, Patient, paste, shown, user_commands};
+use super::{Finding, Patient, shown, user_commands};
 use crate::decide::RootState;
 use crate::disk::stat;
 use crate::registry::RootRow;
+use crate::report::paste;
 
 pub fn check(patient: &Patient) -> Vec<Finding> {
     let told = &patient.settings.roots;

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
-use super::{Finding, Patient, paste, shown};
+use super::{Finding, Patient, shown};
 use crate::agent::Shown;
 use crate::disk::mounts::mounts;
 use crate::registry::FileSizes;
+use crate::report::paste;
 
 /// What must be free beside what the registry needs for a copy of itself: a storm of changes fills as much of its log.
 const SPARE_BYTES: u64 = 64 * 1024 * 1024;
