@@ -89,7 +89,7 @@ export class Choices {
     const word = make("span", {}, status || "agents");
     const chip = make(
       "button",
-      { type: "button", class: `chip ${status}`, "aria-pressed": "false" },
+      { type: "button", class: `chip ${status}`, "aria-pressed": String(status === "") },
       form,
       count,
       word,

@@ -102,7 +102,7 @@ function detail({ event, detail: given }) {
       if (key === "why") return String(value);
       if (key === "reason") return inWords(value);
       if (Array.isArray(value)) return `${key}: ${value.join(", ")}`;
-    return `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`;
+      return `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`;
     })
     .join(" · ");
 }

@@ -1,7 +1,7 @@
 // The last sweeps as a small chart: how long each took, and which of them changed something.
 
 import { draw, make } from "./shown.js";
-import { agoSaid, count, took } from "./time.js";
+import { agoSaid, count, number, took } from "./time.js";
 
 const SLOTS = 60;
 const WIDTH = 300;
@@ -64,7 +64,7 @@ export function showSweeps(home, sweeps) {
 
 /** What a sweep did, in words; nothing if it did nothing. */
 export function changesOf(sweep) {
-  const parts = CHANGES.filter((key) => sweep.result?.[key] > 0).map((key) => `${sweep.result[key]} ${key}`);
+  const parts = CHANGES.filter((key) => sweep.result?.[key] > 0).map((key) => `${number(sweep.result[key])} ${key}`);
   return parts.join(", ");
 }
 

@@ -9,13 +9,16 @@ const UNITS = [
   ["s", 1],
 ];
 
+// Between a number and its unit no line breaks.
+const SPACE = "\u{a0}";
+
 /** How long ago a moment is: `now`, `12 s`, `3 h`, `41 d`. A clock that is behind makes nothing older than now. */
 export function ago(thenMs, nowMs) {
   if (!Number.isFinite(thenMs)) return "";
   const seconds = Math.floor((nowMs - thenMs) / 1000);
   if (seconds < 1) return "now";
   const [unit, size] = UNITS.find(([, size]) => seconds >= size);
-  return `${Math.floor(seconds / size)} ${unit}`;
+  return `${Math.floor(seconds / size)}${SPACE}${unit}`;
 }
 
 /** The same in a sentence. */
