@@ -102,7 +102,8 @@ impl Local {
         let is_touched = *traces != open::traces_of(&self.file);
         let whole = if is_touched { open::must_be_whole(&self.file, wait) } else { Ok(()) };
         let done = whole.and_then(|()| work(conn));
-        *traces = open::traces_of(&self.file);
+        // What a call that failed left behind may be what made it fail: the next one looks again.
+        *traces = if done.is_ok() { open::traces_of(&self.file) } else { Traces::default() };
         match done {
             Err(StoreError::Damaged(why)) => {
                 store.opened = None;
@@ -275,4 +276,23 @@ fn too_late() -> RelayError {
 
 fn now_iso() -> String {
     iso(wall_ns() / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_damaged_in_the_middle_of_a_call_is_made_anew_by_a_later_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let local = Local::new(directory.path());
+        let by = || monotonic() + std::time::Duration::from_secs(30);
+        local.list(by()).unwrap();
+        let failed = local.with_store(by(), |conn| {
+            std::fs::File::options().write(true).open(&local.file)?.set_len(0)?;
+            Ok(conn.execute_batch("SELECT * FROM what_was_cut_away")?)
+        });
+        assert!(failed.is_err());
+        assert!((0..3).any(|_| local.list(by()).is_ok()), "{:?}", local.list(by()));
+    }
 }
