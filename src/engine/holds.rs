@@ -50,12 +50,14 @@ pub struct Undo {
 pub struct Holds {
     by_project: HashMap<PathBuf, Hold>,
     last: Token,
+    /// What was ended and could not be tidied up, as while another process has the project locked.
+    left: Vec<Operation>,
 }
 
 impl Holds {
     /// Nothing is held. `seed` keeps the words of an earlier engine from being taken for this one's.
     pub fn new(seed: u32) -> Self {
-        Self { by_project: HashMap::new(), last: u64::from(seed) << 16 }
+        Self { by_project: HashMap::new(), last: u64::from(seed) << 16, left: Vec::new() }
     }
 
     /// Whether a project is held.
@@ -84,6 +86,19 @@ impl Holds {
     /// Lets a project go.
     pub fn release(&mut self, project: &Path) -> Option<Hold> {
         self.by_project.remove(project)
+    }
+
+    /// Remembers what could not be tidied up.
+    pub fn leave(&mut self, operation: Operation) {
+        self.left.push(operation);
+    }
+
+    /// What could not be tidied up, but where somebody is at it again.
+    pub fn take_left(&mut self) -> Vec<Operation> {
+        let (held, free) =
+            std::mem::take(&mut self.left).into_iter().partition(|operation| self.is_held(&operation.project));
+        self.left = held;
+        free
     }
 
     /// Holds a project again after it was let go for a moment.

@@ -220,10 +220,15 @@ impl Engine {
     /// Lets the held project go, whatever became of it. The next pass over it sees what is there.
     pub(super) fn end(&mut self, token: Token) -> Result<PathBuf, EngineError> {
         let project = self.held(token)?;
-        self.holds.release(&project);
+        let hold = self.holds.release(&project);
         // Whoever wrote may have failed to tidy up, and where that fails again, the note of it stays.
         match clear_temporary(&project, Finish::Complete) {
-            Err(error) if !error.is_no_file() => tracing::warn!("tried again at the next start: {error}"),
+            Err(error) if !error.is_no_file() => {
+                tracing::warn!("tried again by the next sweep: {error}");
+                if let Some(hold) = hold {
+                    self.holds.leave(hold.operation);
+                }
+            }
             Ok(_) | Err(_) => {
                 self.registry.transact(Durability::Rebuildable, |batch| batch.end_operation(&project)).map(drop)?;
             }
@@ -242,7 +247,7 @@ impl Engine {
             let Some(project) = self.holds.project(token) else { continue };
             tracing::warn!("a registration at {} was not ended in time, and is given up", Shown::path(&project));
             if let Some(hold) = self.holds.release(&project) {
-                self.clear_up(&hold.operation);
+                self.clear_up_saying(&hold.operation);
             }
             scope.merge(Scope::project(project));
         }
@@ -258,12 +263,28 @@ impl Engine {
     /// Removes what a process that was killed in the middle left beside manifests.
     pub(super) fn clear_up_all(&mut self) -> Result<(), RegistryError> {
         for operation in self.registry.operations()? {
-            self.clear_up(&operation);
+            self.clear_up_saying(&operation);
         }
         Ok(())
     }
 
-    fn clear_up(&mut self, operation: &Operation) {
+    fn clear_up_saying(&mut self, operation: &Operation) {
+        if let Err(why) = self.clear_up(operation) {
+            tracing::warn!("{why}");
+        }
+    }
+
+    /// Tries again to tidy up what could not be before.
+    pub(super) fn clear_up_left(&mut self) {
+        for operation in self.holds.take_left() {
+            if let Err(why) = self.clear_up(&operation) {
+                // It was said when it first failed.
+                tracing::debug!("{why}");
+            }
+        }
+    }
+
+    fn clear_up(&mut self, operation: &Operation) -> Result<(), String> {
         let Operation { project, kind, fresh } = operation;
         // The row went first: an agent that was being unregistered goes on to be so.
         let is_recorded = self.memory.at(project).is_some();
@@ -272,8 +293,8 @@ impl Engine {
         let cleared = clear_temporary(project, finish);
         if let Err(error) = cleared.or_else(|error| if error.is_no_file() { Ok(Cleared::Nothing) } else { Err(error) })
         {
-            tracing::warn!("what a registration at {shown} left behind cannot be removed: {error}");
-            return;
+            self.holds.leave(operation.clone());
+            return Err(format!("what a registration at {shown} left behind cannot be removed: {error}"));
         }
         let is_home = |id: &&AgentId| self.memory.get(id).is_some_and(|record| record.project == *project);
         let is_absent = || matches!(probe(project, None).probe, Probe::Absent(_));
@@ -296,11 +317,11 @@ impl Engine {
         if drops_root && cleared.is_ok() {
             self.drop_lone_root(project);
         }
-        match (cleared, taken_back) {
-            (Ok(_), Some(id)) => self.memory.take(id, None),
-            (Ok(_), None) => {}
-            (Err(error), _) => tracing::warn!("what a registration at {shown} left behind is noted still: {error}"),
+        cleared.map_err(|error| format!("what a registration at {shown} left behind is noted still: {error}"))?;
+        if let Some(id) = taken_back {
+            self.memory.take(id, None);
         }
+        Ok(())
     }
 
     /// The project that is held by this word.

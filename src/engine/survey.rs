@@ -61,6 +61,7 @@ impl Engine {
     /// Begins a survey of everything.
     pub(super) fn begin_sweep(&mut self) -> Result<Survey, RegistryError> {
         let reloaded = self.reload_if_touched()?;
+        self.clear_up_left();
         self.read_mounts();
         // The directories above the roots may be others by now. Watched first, then looked at.
         self.watches.set_roots(&self.roots);

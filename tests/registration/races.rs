@@ -31,6 +31,7 @@ fn of_two_who_register_one_project_at_once_one_wins_and_the_other_is_told() {
         assert_eq!(house.registry().get_by_path(&project).unwrap().unwrap().columns.id, won[0].id().as_str());
     }
     assert_eq!(house.recorded().len(), 200);
+    // Whoever was locked out of a project by a child of this process, between its fork and its exec, is tidied up after now.
     house.sweep();
     assert_eq!(house.recorded().len(), 200);
     let mut recorded: Vec<String> = house.recorded().into_iter().map(|(id, _)| id).collect();
@@ -90,4 +91,22 @@ fn who_asks_and_never_says_that_it_is_done_holds_up_nobody_else() {
     house.register(&free).unwrap();
     house.sweep();
     assert_eq!(house.recorded().len(), 1, "nothing is decided about a project that is held");
+}
+
+#[test]
+fn what_cannot_be_tidied_up_because_another_process_is_at_it_is_tidied_up_by_a_later_sweep() {
+    let house = House::new();
+    let project = house.project("root/p");
+    let agent = house.register(&project).unwrap();
+    let target = meshd::engine::Target::Agent(agent.id().clone());
+    let begun = house.core.hold(meshd::engine::Intent::Update(target)).unwrap();
+    let other = fs::File::open(project.join(".dork")).unwrap();
+    other.lock().unwrap();
+    house.core.let_go(begun.token).unwrap();
+    house.sweep();
+    assert_eq!(house.registry().operations().unwrap().len(), 1);
+    drop(other);
+    house.sweep();
+    assert_eq!(house.registry().operations().unwrap(), []);
+    assert_eq!(house.recorded().len(), 1);
 }
