@@ -30,7 +30,7 @@ const WAITING: usize = 16;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct From {
+pub(super) struct Resume {
     /// After the event with this number. `Last-Event-ID` says the same; without either, from now on.
     after: Option<u64>,
 }
@@ -40,23 +40,23 @@ pub(super) struct From {
 /// `resync` says that what came after the number that was given is not known any more: everything is to be loaded anew. A
 /// comment comes every 15 s. Who reads too slowly is cut off, and may go on where it was.
 #[utoipa::path(get, path = "/api/mesh/events", tag = "watching",
-    params(From, ("Last-Event-ID" = Option<u64>, Header, description = "After the event with this number")), responses(
+    params(Resume, ("Last-Event-ID" = Option<u64>, Header, description = "After the event with this number")), responses(
     (status = 200, description = "Events, without end", content_type = "text/event-stream", body = String),
     (status = 400, description = "That is no number", body = Problem),
 ))]
 pub(super) async fn events(
     State(api): State<Api>,
     Extension(lease): Extension<Lease>,
-    from: Result<Query<From>, QueryRejection>,
+    resume: Result<Query<Resume>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Query(from) = from.map_err(|rejection| bad_request(rejection.body_text()))?;
+    let Query(resume) = resume.map_err(|rejection| bad_request(rejection.body_text()))?;
     let after = match headers.get("last-event-id") {
         Some(last) => {
             let number = last.to_str().ok().and_then(|last| last.trim().parse().ok());
             Some(number.ok_or_else(|| bad_request("`Last-Event-ID` is no number".to_owned()))?)
         }
-        None => from.after,
+        None => resume.after,
     };
     // Listened to first and read then: what happens in between comes twice, and is told once.
     let live = api.feed.listen();

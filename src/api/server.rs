@@ -64,7 +64,8 @@ const MAX_CONNECTIONS: usize = 2_048;
 /// How many of them listen to events: half, so that however many do, everybody else still has room.
 const MAX_READERS_SHARE: usize = 2;
 
-/// How many requests are answered at once, at the socket and at the address each: each may hold one thread, and an answer of some megabytes. Others wait.
+/// How many requests are answered at once, at the socket and at the address each: each may hold one thread, and an answer of
+/// some megabytes. Others wait.
 const MAX_REQUESTS: usize = 32;
 
 /// How long they wait.

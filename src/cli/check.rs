@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 use super::{CliError, Context, Exit, Form};
 use crate::agent::Shown;
 
-use crate::daemon::assemble::{self, Scanned, Unwatched};
+use crate::daemon::assemble::{self, Scanned};
 use crate::decide::Probe;
 use crate::disk::parallel::in_parallel;
-use crate::disk::{Tree, Trust, Walk, probe, stat};
+use crate::disk::{Tree, Trust, Unwatched, Walk, probe, stat};
 use crate::report::put_path;
 
 /// Check the configuration and every manifest below the scan roots; changes nothing

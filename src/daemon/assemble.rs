@@ -11,7 +11,7 @@ use super::DaemonError;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{RelayKind, Settings};
 use crate::disk::mounts::KernelMounts;
-use crate::disk::{Heard, Kept, Target, Tidied, Watches};
+use crate::disk::{Kept, Unwatched, Watches};
 use crate::engine::{Engine, MeshCore, Setup, StartError, Vitals};
 use crate::registry::{AgentRegistry, Checkpointer, RegistryError, RootRow};
 use crate::relay::local::Local;
@@ -199,36 +199,6 @@ impl Vitals for Watching {
 
     fn shortage(&self) -> Option<String> {
         self.0.shortage()
-    }
-}
-
-/// Nobody watches: for `--no-watch`, and for a command that makes one pass.
-#[derive(Debug, Clone, Copy)]
-pub struct Unwatched;
-
-impl Watches for Unwatched {
-    fn watch(&mut self, _targets: &[Target]) {}
-
-    fn forget(&mut self, _directories: Vec<PathBuf>) {}
-
-    fn tidy(&mut self) -> Tidied {
-        Tidied::All
-    }
-
-    fn set_roots(&mut self, _roots: &[Arc<Path>]) {}
-
-    fn set_budget(&mut self, _most: Option<u64>) {}
-
-    fn plan(&mut self) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    fn unheard(&self) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    fn count(&self, roots: &[Arc<Path>]) -> Vec<Heard> {
-        vec![Heard::default(); roots.len()]
     }
 }
 

@@ -21,7 +21,7 @@ pub use kept::Kept;
 pub use path_map::PathMap;
 pub use probe::{Held, Sight, probe};
 pub use tree::{Cursor, Round, Tree, Trust, Walk};
-pub use watches::{Heard, Target, Tidied, Watches};
+pub use watches::{Heard, Target, Tidied, Unwatched, Watches};
 
 /// The directory of a project that holds its manifest.
 pub const DORK: &str = ".dork";

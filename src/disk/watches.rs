@@ -53,3 +53,33 @@ pub struct Heard {
     /// Directories that are on a file system that announces nothing.
     pub quiet: u64,
 }
+
+/// Nobody watches: for `--no-watch`, and for a command that makes one pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watches for Unwatched {
+    fn watch(&mut self, _targets: &[Target]) {}
+
+    fn forget(&mut self, _directories: Vec<PathBuf>) {}
+
+    fn tidy(&mut self) -> Tidied {
+        Tidied::All
+    }
+
+    fn set_roots(&mut self, _roots: &[Arc<Path>]) {}
+
+    fn set_budget(&mut self, _most: Option<u64>) {}
+
+    fn plan(&mut self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn unheard(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn count(&self, roots: &[Arc<Path>]) -> Vec<Heard> {
+        vec![Heard::default(); roots.len()]
+    }
+}

@@ -36,6 +36,30 @@ pub struct AgentReport {
     pub scan_root_hex: Option<String>,
     /// The group that it belongs to.
     pub namespace: String,
+    /// How it is.
+    #[serde(flatten)]
+    pub health: Health,
+    /// Where others send to.
+    pub relay_subject: String,
+}
+
+/// How one agent is.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthReport {
+    /// Which agent.
+    pub agent_id: String,
+    /// What it is called.
+    pub name: String,
+    /// How it is.
+    #[serde(flatten)]
+    pub health: Health,
+}
+
+/// How an agent is.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
     /// `active`, `inactive`, `stale` or `unreachable`.
     pub status: &'static str,
     /// The same.
@@ -47,32 +71,6 @@ pub struct AgentReport {
     /// Since when it is unreachable.
     pub unreachable_since: Option<String>,
     /// Why: `manifest_gone`, `other_manifest`, `contested`, `root_offline` or `out_of_scope`.
-    pub unreachable_reason: Option<&'static str>,
-    /// `registered` at the relay, `pending`, or `none` where there is no relay.
-    pub relay: &'static str,
-    /// Where others send to.
-    pub relay_subject: String,
-}
-
-/// How an agent is.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HealthReport {
-    /// Which agent.
-    pub agent_id: String,
-    /// What it is called.
-    pub name: String,
-    /// `active`, `inactive`, `stale` or `unreachable`.
-    pub status: &'static str,
-    /// The same.
-    pub health_status: &'static str,
-    /// When it was last heard of: ISO 8601 in UTC.
-    pub last_seen_at: Option<String>,
-    /// What was heard then.
-    pub last_seen_event: Option<String>,
-    /// Since when it is unreachable.
-    pub unreachable_since: Option<String>,
-    /// Why.
     pub unreachable_reason: Option<&'static str>,
     /// `registered` at the relay, `pending`, or `none` where there is no relay.
     pub relay: &'static str,
@@ -92,7 +90,6 @@ impl AgentReport {
         let (project_path, project_path_hex) = shown_and_hex(&record.project());
         let root = Some(Path::new(OsStr::from_bytes(&columns.scan_root))).filter(|root| !root.as_os_str().is_empty());
         let (scan_root, scan_root_hex) = root.map(shown_and_hex).unzip();
-        let health = HealthReport::of(record, reach, now);
         Self {
             manifest,
             damaged: record.agent.as_ref().err().cloned(),
@@ -101,13 +98,7 @@ impl AgentReport {
             scan_root,
             scan_root_hex: scan_root_hex.flatten(),
             namespace: columns.namespace.clone(),
-            status: health.status,
-            health_status: health.health_status,
-            last_seen_at: health.last_seen_at,
-            last_seen_event: health.last_seen_event,
-            unreachable_since: health.unreachable_since,
-            unreachable_reason: health.unreachable_reason,
-            relay: health.relay,
+            health: Health::of(record, reach, now),
             relay_subject: format!("relay.agent.{}.{}", columns.namespace, columns.id),
         }
     }
@@ -117,11 +108,16 @@ impl HealthReport {
     /// How a record's agent is.
     #[must_use]
     pub fn of(record: &Record, reach: &Reach, now: &Moment) -> Self {
+        let (agent_id, name) = (record.columns.id.clone(), record.columns.name.clone());
+        Self { agent_id, name, health: Health::of(record, reach, now) }
+    }
+}
+
+impl Health {
+    fn of(record: &Record, reach: &Reach, now: &Moment) -> Self {
         let status = record.health(now).as_str();
         let unreachable = record.unreachable.as_ref();
         Self {
-            agent_id: record.columns.id.clone(),
-            name: record.columns.name.clone(),
             status,
             health_status: status,
             last_seen_at: record.last_seen_at.clone(),

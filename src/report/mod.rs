@@ -19,7 +19,7 @@ mod story;
 mod topology;
 pub mod wording;
 
-pub use agent::{AgentReport, HealthReport};
+pub use agent::{AgentReport, Health, HealthReport};
 pub use candidate::CandidateReport;
 pub use daemon::{DaemonFacts, LastSweep, RootHeard};
 pub use denial::DenialReport;

@@ -15,10 +15,9 @@ use std::sync::Arc;
 
 use meshd::agent::{Agent, AgentId, Moment};
 use meshd::clock::{Clock, SystemClock};
-use meshd::daemon::assemble::Unwatched;
 use meshd::decide::Policy;
-use meshd::disk::Kept;
 use meshd::disk::mounts::KernelMounts;
+use meshd::disk::{Kept, Unwatched};
 use meshd::engine::{Denying, Engine, MeshCore, Setup, Strictness, Target};
 use meshd::registration::{Existing, Register, RegistrationError, Unregister, Unregistered};
 use meshd::registry::{AgentRegistry, Filter, Reader, Record};

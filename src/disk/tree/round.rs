@@ -209,28 +209,7 @@ mod tests {
 
     use super::*;
     use crate::disk::tree::Trust;
-    use crate::disk::{DORK, Heard, Kept, Target, Tidied, Watches};
-
-    struct Nobody;
-
-    impl Watches for Nobody {
-        fn watch(&mut self, _: &[Target]) {}
-        fn forget(&mut self, _: Vec<PathBuf>) {}
-        fn tidy(&mut self) -> Tidied {
-            Tidied::All
-        }
-        fn set_roots(&mut self, _: &[Arc<Path>]) {}
-        fn set_budget(&mut self, _: Option<u64>) {}
-        fn plan(&mut self) -> Vec<PathBuf> {
-            Vec::new()
-        }
-        fn unheard(&self) -> Vec<PathBuf> {
-            Vec::new()
-        }
-        fn count(&self, _: &[Arc<Path>]) -> Vec<Heard> {
-            Vec::new()
-        }
-    }
+    use crate::disk::{DORK, Kept, Unwatched};
 
     #[test]
     fn a_directory_that_goes_between_its_stat_and_its_listing_is_told_of() {
@@ -240,7 +219,7 @@ mod tests {
             fs::create_dir_all(root.join(project).join(DORK)).unwrap();
         }
         let roots = [root.clone()];
-        let walk = &mut Walk { kept: &Kept::default(), roots: &roots, watches: &mut Nobody };
+        let walk = &mut Walk { kept: &Kept::default(), roots: &roots, watches: &mut Unwatched };
         let mut tree = Tree::new(root.clone());
         tree.refresh(&root, Trust::Times, walk);
         for (path, listed_ns) in [("", i64::MAX), ("b", i64::MAX), ("a", 0)] {

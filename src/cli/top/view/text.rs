@@ -11,12 +11,21 @@ pub fn width(text: &str) -> usize {
 
 /// The beginning of a text, in so many columns at most. What is cut off is marked.
 pub fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns { text.to_owned() } else { marked(text.chars(), columns).into_iter().collect() }
+}
+
+/// The end of a text, in so many columns at most: of a path that is what tells it from others.
+pub fn tail(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
-    let mut kept = String::new();
-    let mut room = columns.saturating_sub(1);
-    for c in text.chars() {
+    marked(text.chars().rev(), columns).into_iter().rev().collect()
+}
+
+/// As many characters as there is room for, and a mark behind them.
+fn marked(text: impl Iterator<Item = char>, columns: usize) -> Vec<char> {
+    let (mut kept, mut room) = (Vec::new(), columns.saturating_sub(1));
+    for c in text {
         let wide = c.width().unwrap_or(0);
         if wide > room {
             break;
@@ -28,27 +37,6 @@ pub fn cut(text: &str, columns: usize) -> String {
         kept.push('…');
     }
     kept
-}
-
-/// The end of a text, in so many columns at most: of a path that is what tells it from others.
-pub fn tail(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut kept = Vec::new();
-    let mut room = columns.saturating_sub(1);
-    for c in text.chars().rev() {
-        let wide = c.width().unwrap_or(0);
-        if wide > room {
-            break;
-        }
-        room = room.saturating_sub(wide);
-        kept.push(c);
-    }
-    if columns > 0 {
-        kept.push('…');
-    }
-    kept.into_iter().rev().collect()
 }
 
 /// A text in exactly so many columns.
