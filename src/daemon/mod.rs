@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::agent::Shown;
 use crate::api::{Api, Door, Feed, Socket, SocketError, Tcp, serve};
 use crate::config::{RelayKind, Settings};
-use crate::engine::{MeshCore, Reconfigure, StartError};
+use crate::engine::{MeshCore, ReconcileResult, Reconfigure, StartError};
 use crate::lock::{Lock, LockError, What};
 use crate::registry::{Event, EventName, RegistryError};
 use crate::systemd;
@@ -220,7 +220,7 @@ impl Daemon<'_> {
         let (core, settings, state) = (self.core.clone(), self.settings.clone(), self.state);
         tokio::spawn(async move {
             match spawn_blocking(move || reconfigure(&core, &settings)).await {
-                Ok(Ok(())) => tracing::info!("the configuration was reloaded"),
+                Ok(Ok(_)) => tracing::info!("the configuration was reloaded"),
                 Ok(Err(error)) => tracing::error!("the configuration was not reloaded: {error}"),
                 Err(error) => tracing::error!("the configuration was not reloaded: {error}"),
             }
@@ -255,7 +255,7 @@ impl Daemon<'_> {
     }
 }
 
-fn reconfigure(core: &MeshCore, settings: &Settings) -> Result<(), String> {
+fn reconfigure(core: &MeshCore, settings: &Settings) -> Result<ReconcileResult, String> {
     let known = core.known_roots().map_err(|error| error.to_string())?;
     let scanned = assemble::scanned(settings, known, &[]);
     let policy = settings.policy.clone();

@@ -195,9 +195,9 @@ impl MeshCore {
         self.ask(|runner, reply| runner.accept_root(root, reply))
     }
 
-    /// Takes other settings, and passes over everything.
-    pub fn reconfigure(&self, settings: Reconfigure) -> Result<(), EngineError> {
-        self.answer(|runner| runner.reconfigure(settings))
+    /// Takes other settings, and waits until everything was passed over with them.
+    pub fn reconfigure(&self, settings: Reconfigure) -> Result<ReconcileResult, EngineError> {
+        self.ask(|runner, reply| runner.reconfigure(settings, reply))
     }
 
     /// The scan roots that the registry knows.

@@ -347,13 +347,18 @@ impl Runner {
         }
     }
 
-    /// Takes other settings, and passes over everything.
-    pub(super) fn reconfigure(&mut self, settings: Reconfigure) -> Result<(), EngineError> {
+    /// Takes other settings, and answers when everything was passed over with them.
+    pub(super) fn reconfigure(&mut self, settings: Reconfigure, reply: Reply<ReconcileResult>) {
         *self.shared.policy.lock().unwrap_or_else(PoisonError::into_inner) = settings.policy.clone();
         self.polls = Polls::every(settings.poll_interval);
         let done = self.engine.reconfigure(settings);
-        self.sweep(Occasion::Announced);
-        Ok(done?)
+        let sweep = self.sweep(Occasion::Announced);
+        match done {
+            Ok(()) => self.wait_for_sweep(sweep, Until::Passed, reply),
+            Err(error) => {
+                let _ = reply.send(Err(error.into()));
+            }
+        }
     }
 
     /// Sweeps so often by itself, or no more.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use meshd::engine::Reconfigure;
-
 use super::*;
 
 impl Live {
@@ -20,17 +18,6 @@ impl Live {
             assert!(monotonic() < deadline, "{what}: {} are cold", self.core.facts().cold);
             std::thread::sleep(Duration::from_millis(2));
         }
-    }
-
-    pub(super) fn take_budget(&self, watch_budget: u64) {
-        let settings = Reconfigure {
-            roots: vec![self.path("root")],
-            kept: Kept::default(),
-            policy: Policy::default(),
-            poll_interval: POLLED_EVERY,
-            watch_budget: Some(watch_budget),
-        };
-        self.core.reconfigure(settings).unwrap();
     }
 }
 
@@ -67,11 +54,11 @@ fn with_a_larger_budget_everything_is_watched_again() {
     let live = Live::with_budget(8);
     live.edit("root/ns/b/c/d", "d", "deep");
     live.until_cold("too few", |cold| cold > 0);
-    live.take_budget(1_000);
+    live.reload(&["root"], 1_000);
     live.until_cold("enough", |cold| cold == 0);
     assert!(live.core.facts().degraded.is_empty());
     live.edit("root/ns/b/c/d", "d", "edited");
-    live.take_budget(8);
+    live.reload(&["root"], 8);
     live.until_cold("too few again", |cold| cold > 0);
     assert!(live.core.facts().watches <= 8);
     live.edit("root/ns/b/c/d", "d", "edited again");
@@ -99,7 +86,7 @@ fn the_budget_that_the_shortage_names_is_enough() {
     let told = facts.degraded.join(" ");
     let named: u64 = told.split("`watch_budget = ").nth(1).unwrap().split('`').next().unwrap().parse().unwrap();
     assert_eq!(named, facts.watches + facts.cold, "{told}");
-    live.take_budget(named);
+    live.reload(&["root"], named);
     live.until_cold(&told, |cold| cold == 0);
     assert_eq!(live.core.facts().degraded, Vec::<String>::new());
     assert_eq!(live.core.facts().watches, named);

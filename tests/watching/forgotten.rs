@@ -45,7 +45,7 @@ fn after_a_reload_everything_is_watched_again() {
     live.core.reconcile(Scope::everything()).unwrap();
     let before = live.core.facts().watches;
     assert!(before > 200, "{before}");
-    live.take_budget(10_000);
+    live.reload(&["root"], 10_000);
     live.core.reconcile(Scope::everything()).unwrap();
     assert_eq!((live.core.facts().watches, live.core.facts().cold), (before, 0));
     live.edit("root/ns/d7/b", "b", "new");

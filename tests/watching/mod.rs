@@ -14,7 +14,7 @@ use meshd::clock::{Clock, SystemClock, monotonic};
 use meshd::decide::Policy;
 use meshd::disk::Kept;
 use meshd::disk::mounts::KernelMounts;
-use meshd::engine::{Engine, MeshCore, ReconcileResult, Setup, Vitals};
+use meshd::engine::{Engine, MeshCore, ReconcileResult, Reconfigure, Setup, Vitals};
 use meshd::registry::{AgentRegistry, Reader, Record};
 use meshd::scope::Scope;
 use meshd::scope::inbox::inbox;
@@ -137,6 +137,18 @@ impl Live {
                 record.columns.name == name && record.project() == place && record.unreachable.is_none()
             })
         });
+    }
+
+    /// Takes other roots, and so many watches.
+    fn reload(&self, roots: &[&str], watch_budget: u64) {
+        let settings = Reconfigure {
+            roots: roots.iter().map(|root| self.path(root)).collect(),
+            kept: Kept::default(),
+            policy: Policy::default(),
+            poll_interval: POLLED_EVERY,
+            watch_budget: Some(watch_budget),
+        };
+        self.core.reconfigure(settings).unwrap();
     }
 
     #[track_caller]
@@ -302,6 +314,18 @@ fn periodic_sweeps_run_until_they_are_stopped() {
     }
     live.core.stop_periodic_reconciliation();
     live.nothing_left_to_do();
+}
+
+#[test]
+fn a_reload_is_over_when_everything_below_the_roots_was_looked_at() {
+    let live = Live::start();
+    for number in 0..200 {
+        write(&live.path(&format!("more/ns{number}/p")), &manifest(&format!("n{number}"), "below another root"));
+    }
+    live.reload(&["root", "more"], 1_000);
+    assert!((0..200).all(|number| live.record(&format!("n{number}")).is_some()));
+    live.reload(&["root"], 1_000);
+    assert!((0..200).all(|number| live.record(&format!("n{number}")).unwrap().unreachable.is_some()));
 }
 
 #[test]
