@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{
-    Answer, Looking, agent_id, ask, bad_request, blocking, parsed, parsed_or_default, read, senseless,
+    Answer, Looking, agent_id, ask, bad_request, blocking, look_around, parsed, parsed_or_default, read, senseless,
 };
 use super::problem::Problem;
 use super::server::Api;
@@ -46,8 +46,9 @@ pub(super) struct Wanted {
     status: Option<String>,
 }
 
-/// The agents that are recorded.
-#[derive(Debug, Serialize, ToSchema)]
+/// The agents that are recorded. Written one after the other, since all of them at once take eight times the answer.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it only describes the answer")]
 pub(super) struct Agents {
     agents: Vec<AgentReport>,
 }
@@ -125,7 +126,7 @@ fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
     (status = 200, body = Agents),
     (status = 400, description = "There is no such runtime, status or filter", body = Problem),
 ))]
-async fn list(State(api): State<Api>, wanted: Result<Query<Wanted>, QueryRejection>) -> Answer<Agents> {
+async fn list(State(api): State<Api>, wanted: Result<Query<Wanted>, QueryRejection>) -> Result<Response, Problem> {
     let wanted = query(wanted)?;
     let no_such = |what: &str, name: &str| bad_request(format!("`{name}` is no {what}"));
     let runtime = wanted.runtime.as_deref();
@@ -137,10 +138,18 @@ async fn list(State(api): State<Api>, wanted: Result<Query<Wanted>, QueryRejecti
         status: status.map(|name| Status::from_name(name).ok_or_else(|| no_such("status", name))).transpose()?,
     };
     let agents = read(api, move |looking| {
-        let (records, reach) = (looking.registry.list(&filter, &looking.now)?, looking.reach()?);
-        Ok(records.iter().map(|record| AgentReport::of(record, &reach, &looking.now)).collect())
+        let (mut json, reach) = (Vec::from(br#"{"agents":["#), looking.reach()?);
+        looking.registry.visit(&filter, &looking.now, |record| {
+            if json.last() != Some(&b'[') {
+                json.push(b',');
+            }
+            // Writing into memory does not fail.
+            let _ = serde_json::to_writer(&mut json, &AgentReport::of(&record, &reach, &looking.now));
+        })?;
+        json.extend(b"]}");
+        Ok(json)
     });
-    agents.await.map(|agents| Json(Agents { agents }))
+    Ok(([(header::CONTENT_TYPE, "application/json")], agents.await?).into_response())
 }
 
 /// One agent.
@@ -175,7 +184,7 @@ async fn health(State(api): State<Api>, id: Id) -> Answer<HealthReport> {
 ))]
 async fn explain(State(api): State<Api>, id: Id) -> Answer<Story> {
     let id = id_of(id)?;
-    let story = read(api, move |looking| {
+    let story = look_around(api, move |looking| {
         let record = looking.record(&id)?;
         let ((roots, kept), facts) = (looking.api.core.scanned()?, looking.api.core.facts());
         let times = Times {

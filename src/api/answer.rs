@@ -1,9 +1,12 @@
 //! How a route comes to its answer: what it was asked, read; the engine asked, or the registry looked at, on a thread that
 //! may block.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::StatusCode;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio::sync::Semaphore;
 
 use super::problem::Problem;
 use super::server::Api;
@@ -63,8 +66,35 @@ pub(super) async fn ask<T: Send + 'static>(
     blocking(move || question(&core).map_err(Problem::from)).await.map(Json)
 }
 
+/// How many look at the registry at once: each takes a processor, and changes are to be seen meanwhile.
+const LOOKS: usize = 4;
+
+/// The places at which the registry is looked at.
+#[derive(Debug, Clone)]
+pub struct Looks(Arc<Semaphore>);
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LOOKS)))
+    }
+}
+
 /// Looks at the registry through a connection of its own.
 pub(super) async fn read<T: Send + 'static>(
+    api: Api,
+    look: impl FnOnce(&Looking) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let place = Arc::clone(&api.looks.0).acquire_owned().await;
+    look_around(api, move |looking| {
+        // Not before the look is over: nobody may be left who wants to know.
+        let _place = place;
+        look(looking)
+    })
+    .await
+}
+
+/// The same, and at directories: that may take any time, and takes nobody's place.
+pub(super) async fn look_around<T: Send + 'static>(
     api: Api,
     look: impl FnOnce(&Looking) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {

@@ -86,9 +86,7 @@ async fn stream(
         return;
     }
     loop {
-        let place = api.feed.place().await;
         let past = read(api.clone(), move |looking| Ok(past(&looking.registry, after)?)).await;
-        drop(place);
         match past {
             Ok(Past::Events(events)) if events.is_empty() => break,
             Ok(Past::Events(events)) => {

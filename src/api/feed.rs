@@ -5,12 +5,11 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use hyper::body::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::broadcast;
 
 use crate::registry::{Reader, RegistryError, StoredEvent};
 use crate::report::EventReport;
@@ -23,9 +22,6 @@ const AT_ONCE: usize = 256;
 
 /// Events of the past that are read at once for one reader: each of a thousand may hold a piece.
 const PIECE: usize = 64;
-
-/// How many readers' pasts are read at once: a thousand that come back together do not make a thousand threads.
-const LOOKS: usize = 4;
 
 /// How long after a registry that could not be read it is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -45,8 +41,6 @@ pub(super) struct Told {
 #[derive(Debug, Clone)]
 pub struct Feed {
     sender: broadcast::Sender<Told>,
-    /// The places at which the past is read, each on a thread of its own.
-    looks: Arc<Semaphore>,
 }
 
 /// What came before, for somebody who comes back.
@@ -65,14 +59,9 @@ impl Feed {
     /// The system refuses a thread.
     pub fn start(file: PathBuf, committed: Receiver<()>) -> std::io::Result<Self> {
         let sender = broadcast::Sender::new(KEPT);
-        let feed = Self { sender: sender.clone(), looks: Arc::new(Semaphore::new(LOOKS)) };
+        let feed = Self { sender: sender.clone() };
         std::thread::Builder::new().name("events".to_owned()).spawn(move || run(&file, &committed, &sender))?;
         Ok(feed)
-    }
-
-    /// A place at which the past is read; none once the daemon ends.
-    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.looks).acquire_owned().await.ok()
     }
 
     /// Everything that is told from now on.

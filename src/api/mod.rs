@@ -30,6 +30,7 @@ mod wire;
 mod wire_import;
 mod wire_registration;
 
+pub use answer::Looks;
 pub use feed::Feed;
 pub use server::{Api, serve};
 pub use session::Door;

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, ask, bad_request, parsed, parsed_or_default, read, senseless};
+use super::answer::{Answer, ask, bad_request, look_around, parsed, parsed_or_default, read, senseless};
 use super::problem::Problem;
 use super::server::Api;
 use super::wire_registration::{DenyRequest, PathRequest};
@@ -74,7 +74,7 @@ async fn discover(State(api): State<Api>, body: Bytes) -> Answer<Candidates> {
     }
     let named: Result<Vec<PathBuf>, String> = request.roots.iter().map(WirePath::to_path).collect();
     let named = named.map_err(senseless)?;
-    let found = read(api, move |looking| {
+    let found = look_around(api, move |looking| {
         let (roots, kept) = looking.api.core.scanned()?;
         let kept = match request.max_depth {
             Some(depth) => kept.to_depth(depth),

@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 
+use super::answer::Looks;
 use super::feed::Feed;
 use super::lease::Lease;
 use super::problem::Problem;
@@ -93,6 +94,8 @@ pub struct Api {
     pub log: Log,
     /// What happens.
     pub feed: Feed,
+    /// The places at which the registry is looked at.
+    pub looks: Looks,
     /// Who may come in at the loopback address; none where there is no such address.
     pub door: Option<Arc<Door>>,
 }
@@ -238,8 +241,16 @@ async fn taken_in(places: Places, lease: &Lease, request: Request, next: Next) -
         let place = tokio::time::timeout(TIME_TO_WAIT, places.acquire_owned()).await;
         lease.take(place.map_err(|_| busy("too much is asked at once"))?.map_err(|_| busy("the daemon ends"))?);
     }
-    let answer = tokio::time::timeout(LONGEST_ANSWER, next.run(Request::from_parts(head, Body::from(body)))).await;
-    answer.map_err(|_| busy("it takes too long"))
+    // To its end whether or not the client stays: a thread that works for nobody any more has its place too.
+    let held = lease.clone();
+    let answering = tokio::spawn(async move {
+        let _held = held;
+        next.run(Request::from_parts(head, Body::from(body))).await
+    });
+    match tokio::time::timeout(LONGEST_ANSWER, answering).await {
+        Ok(answer) => answer.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+        Err(_) => Err(busy("it takes too long")),
+    }
 }
 
 /// What a library refuses by itself comes as text: every failure is a problem.

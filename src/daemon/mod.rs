@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::agent::Shown;
-use crate::api::{Api, Door, Feed, Socket, SocketError, Tcp, serve};
+use crate::api::{Api, Door, Feed, Looks, Socket, SocketError, Tcp, serve};
 use crate::config::{RelayKind, Settings};
 use crate::engine::{MeshCore, ReconcileResult, Reconfigure, StartError};
 use crate::lock::{Lock, LockError, What};
@@ -103,7 +103,8 @@ async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, mut lock: Loc
         None => (None, None),
     };
     let mail = (settings.relay == RelayKind::Local).then(|| settings.state_dir.clone());
-    let api = Api { core: core.clone(), metrics, registry: settings.registry(), mail, log: log.clone(), feed, door };
+    let (core_too, registry, log_too, looks) = (core.clone(), settings.registry(), log.clone(), Looks::default());
+    let api = Api { core: core_too, metrics, registry, mail, log: log_too, feed, looks, door };
     let serving = tokio::spawn(serve(socket, tcp, api));
     let mut starting = tokio::spawn(first_pass(core.clone()));
     let mut daemon = Daemon { settings, core, log, state: State::Starting };

@@ -124,14 +124,26 @@ impl Reader {
 
     /// The records that fit, in the order of their paths.
     pub fn list(&self, filter: &Filter, now: &Moment) -> Result<Vec<Record>, RegistryError> {
+        let mut records = Vec::new();
+        self.visit(filter, now, |record| records.push(record))?;
+        Ok(records)
+    }
+
+    /// Hands over the records that fit, one after the other, in the order of their paths.
+    pub fn visit(&self, filter: &Filter, now: &Moment, mut take: impl FnMut(Record)) -> Result<(), RegistryError> {
         let sql = format!(
             "{SELECT} WHERE (?1 IS NULL OR a.runtime = ?1) AND (?2 IS NULL OR a.namespace = ?2) ORDER BY a.project_path"
         );
         let runtime = filter.runtime.map(Runtime::as_str);
-        let mut records = self.all(&sql, (runtime, &filter.namespace), Record::read)?;
-        records.retain(|record| filter.capability.as_ref().is_none_or(|wanted| has_capability(record, wanted)));
-        records.retain(|record| filter.status.is_none_or(|wanted| record.health(now) == wanted));
-        Ok(records)
+        let fits = |record: &Record| {
+            filter.capability.as_ref().is_none_or(|wanted| has_capability(record, wanted))
+                && filter.status.is_none_or(|wanted| record.health(now) == wanted)
+        };
+        let mut select = self.conn.prepare_cached(&sql)?;
+        for record in select.query_map((runtime, &filter.namespace), Record::read)? {
+            Some(record?).filter(fits).map(&mut take);
+        }
+        Ok(())
     }
 
     /// The records of one namespace, in the order of their paths.
