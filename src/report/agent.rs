@@ -13,7 +13,7 @@ use crate::agent::Moment;
 use crate::agent::moment::iso;
 use crate::registry::Record;
 
-/// An agent: every key of its manifest, and these.
+/// An agent: every key of its manifest that is none of these, and these.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentReport {
@@ -42,6 +42,25 @@ pub struct AgentReport {
     /// Where others send to.
     pub relay_subject: String,
 }
+
+/// The keys that are told beside the manifest's. What a manifest says under such a name is nobody's to believe.
+const OWN: [&str; 14] = [
+    "damaged",
+    "projectPath",
+    "projectPathHex",
+    "scanRoot",
+    "scanRootHex",
+    // The one that it got, and not the one that it asks for.
+    "namespace",
+    "status",
+    "healthStatus",
+    "lastSeenAt",
+    "lastSeenEvent",
+    "unreachableSince",
+    "unreachableReason",
+    "relay",
+    "relaySubject",
+];
 
 /// How one agent is.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -85,8 +104,7 @@ impl AgentReport {
             Ok(agent) => object(serde_json::to_value(&agent.manifest).unwrap_or_default()),
             Err(_) => readable(record),
         };
-        // The one that it got, and not the one that it asks for.
-        manifest.shift_remove("namespace");
+        manifest.retain(|key, _| !OWN.contains(&key.as_str()));
         let (project_path, project_path_hex) = shown_and_hex(&record.project());
         let root = Some(Path::new(OsStr::from_bytes(&columns.scan_root))).filter(|root| !root.as_os_str().is_empty());
         let (scan_root, scan_root_hex) = root.map(shown_and_hex).unzip();
@@ -154,5 +172,42 @@ fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn report(manifest: Map<String, Value>) -> AgentReport {
+        let some = || Some(String::new());
+        AgentReport {
+            manifest,
+            damaged: some(),
+            project_path: String::new(),
+            project_path_hex: some(),
+            scan_root: some(),
+            scan_root_hex: some(),
+            namespace: String::new(),
+            health: Health {
+                status: "active",
+                health_status: "active",
+                last_seen_at: some(),
+                last_seen_event: some(),
+                unreachable_since: some(),
+                unreachable_reason: Some("manifest_gone"),
+                relay: "none",
+            },
+            relay_subject: String::new(),
+        }
+    }
+
+    #[test]
+    fn every_key_that_is_told_beside_a_manifest_is_taken_from_none() {
+        let told = serde_json::to_value(report(Map::new())).unwrap();
+        let told: BTreeSet<&str> = told.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(told, OWN.into_iter().collect());
     }
 }
