@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, ask, bad_request, look_around, parsed, parsed_or_default, read, senseless};
+use super::answer::{Answer, ask, bad_request, parsed, parsed_or_default, place, read, senseless, walk};
 use super::problem::Problem;
 use super::server::Api;
 use super::wire_registration::{DenyRequest, PathRequest};
@@ -74,7 +74,7 @@ async fn discover(State(api): State<Api>, body: Bytes) -> Answer<Candidates> {
     }
     let named: Result<Vec<PathBuf>, String> = request.roots.iter().map(WirePath::to_path).collect();
     let named = named.map_err(senseless)?;
-    let found = look_around(api, move |looking| {
+    let found = walk(api, move |looking| {
         let (roots, kept) = looking.api.core.scanned()?;
         let kept = match request.max_depth {
             Some(depth) => kept.to_depth(depth),
@@ -97,7 +97,7 @@ async fn discover(State(api): State<Api>, body: Bytes) -> Answer<Candidates> {
 ))]
 async fn deny(State(api): State<Api>, body: Bytes) -> Answer<()> {
     let DenyRequest { path, reason, denier } = parsed(&body)?;
-    let path = path.to_path().map_err(senseless)?;
+    let path = place(path).await?;
     ask(api.core, move |core| core.deny(path, reason, denier)).await
 }
 
@@ -124,7 +124,9 @@ async fn undeny(State(api): State<Api>, uri: Uri) -> Result<StatusCode, Problem>
         return Err(bad_request("not an absolute path, percent-encoded".to_owned()));
     }
     let shown = crate::agent::Shown::path(&path).to_string();
-    let Json(was_denied) = ask(api.core, move |core| core.allow(path)).await?;
+    // As it stands in the list of the denied, or as it was given when it was denied.
+    let Json(was_denied) =
+        ask(api.core, move |core| Ok(core.allow(path.clone())? || core.allow(canonical(&path))?)).await?;
     if was_denied {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -139,6 +141,6 @@ async fn undeny(State(api): State<Api>, uri: Uri) -> Result<StatusCode, Problem>
     (status = 503, body = Problem),
 ))]
 async fn sync(State(api): State<Api>, body: Bytes) -> Answer<Verdict> {
-    let path = parsed::<PathRequest>(&body)?.path.to_path().map_err(senseless)?;
+    let path = place(parsed::<PathRequest>(&body)?.path).await?;
     ask(api.core, move |core| core.sync_from_disk(path)).await
 }

@@ -105,16 +105,23 @@ impl MeshCore {
         self.answer(move |runner| runner.engine.heartbeat(&id, &event))
     }
 
-    /// Denies a path: nothing at or below it is registered from now on, and a sweep removes who is.
+    /// Denies a path: nothing at or below it is registered from now on, what was wrong there is no problem any more, and a
+    /// sweep removes who is registered.
     pub fn deny(&self, path: PathBuf, reason: Option<String>, denier: Option<String>) -> Result<(), EngineError> {
-        self.answer(move |runner| runner.engine.deny(&path, reason.as_deref(), denier.as_deref()))
+        self.answer(move |runner| {
+            runner.engine.deny(&path, reason.as_deref(), denier.as_deref())?;
+            runner.pass(Scope::below(path), Occasion::Announced, None);
+            Ok(())
+        })
     }
 
     /// Takes a denial back and passes over what is below it. `false` if the path was not denied.
     pub fn allow(&self, path: PathBuf) -> Result<bool, EngineError> {
         self.answer(move |runner| {
             let was_denied = runner.engine.allow(&path)?;
-            runner.pass(Scope::below(path), Occasion::Announced, None);
+            if was_denied {
+                runner.pass(Scope::below(path), Occasion::Announced, None);
+            }
             Ok(was_denied)
         })
     }

@@ -55,7 +55,9 @@ pub fn hex(path: &Path) -> String {
 fn from_hex(hex: &str) -> Option<PathBuf> {
     let pairs = hex.as_bytes().chunks(2);
     let byte = |pair: &[u8]| match pair {
-        [_, _] => u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok(),
+        [one, other] if one.is_ascii_hexdigit() && other.is_ascii_hexdigit() => {
+            u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()
+        }
         _ => None,
     };
     let bytes: Option<Vec<u8>> = pairs.map(byte).collect();
@@ -98,8 +100,15 @@ mod tests {
 
     #[test]
     fn what_is_no_absolute_path_is_refused() {
-        let bad =
-            ["\"a\"", "\"/a\\u0000\"", "{\"hex\":\"2f6\"}", "{\"hex\":\"zz\"}", "{\"hex\":\"61\"}", "{\"hex\":\"é\"}"];
+        let bad = [
+            "\"a\"",
+            "\"/a\\u0000\"",
+            "{\"hex\":\"2f6\"}",
+            "{\"hex\":\"zz\"}",
+            "{\"hex\":\"61\"}",
+            "{\"hex\":\"é\"}",
+            "{\"hex\":\"2f+f\"}",
+        ];
         for bad in bad {
             assert!(serde_json::from_str::<WirePath>(bad).unwrap().to_path().is_err(), "{bad}");
         }
