@@ -76,13 +76,8 @@ impl Conversation {
     pub(super) fn not_listed(&mut self, error: &RelayError, now: Instant) {
         self.tally.count(Operation::List, Some(error));
         self.look.tries = self.look.tries.saturating_add(1);
-        match error {
-            // Not by itself. Whoever asked for another look meanwhile gets it.
-            RelayError::Rejected(_) => {}
-            RelayError::Unavailable(_) | RelayError::Ambiguous(_) => {
-                self.look.due = self.look.due.or(Some(now + self.backoff(self.look.tries)));
-            }
-        }
+        // Whatever it says: a look asks for nothing that could be refused for good.
+        self.look.due = self.look.due.or(Some(now + self.backoff(self.look.tries)));
         self.failing(error);
         if self.knowledge == Knowledge::Certain {
             // What was known before is not less certain for it.

@@ -26,7 +26,9 @@ pub enum StoreError {
     #[error("{} is not a regular file: move it away", Shown::path(.0))]
     NotAFile(PathBuf),
     /// It is damaged, or the database of something else.
-    #[error("relay.db cannot be used ({0}): a running meshd moves it aside and makes it anew")]
+    #[error(
+        "relay.db cannot be used ({0}): meshd moves it aside and makes it anew with its next pass, `meshd reconcile`"
+    )]
     Damaged(String),
     /// Another process held its lock for too long.
     #[error("relay.db is locked by another process")]
