@@ -146,10 +146,17 @@ impl Budget {
                 let to = needed.max(watches.most.saturating_add(cold));
                 ("the system grants no more", advice(watches, to))
             }
-            (None, Some(_)) => ("watch_budget allows no more", format!("`watch_budget = {needed}`")),
+            (None, Some(_)) if needed <= watches.most => {
+                ("watch_budget allows no more", format!("`watch_budget = {needed}`"))
+            }
+            (None, Some(_)) => {
+                let raise = format!("{} and `watch_budget = {needed}`", advice(watches, needed.saturating_mul(SHARE)));
+                ("watch_budget allows no more", raise)
+            }
             (None, None) => {
                 let to = needed.saturating_mul(SHARE);
-                ("meshd takes no more than a quarter", format!("{}, or `watch_budget = {needed}`", advice(watches, to)))
+                let or = if needed <= watches.most { format!(", or `watch_budget = {needed}`") } else { String::new() };
+                ("meshd takes no more than a quarter", format!("{}{or}", advice(watches, to)))
             }
         };
         format!(
