@@ -158,6 +158,11 @@ impl Memory {
         path.ancestors().find(|above| self.denials.contains(*above))
     }
 
+    /// The denied paths.
+    pub fn denials(&self) -> Vec<PathBuf> {
+        self.denials.iter().cloned().collect()
+    }
+
     /// Takes the denials as they are now.
     pub fn set_denials(&mut self, denials: Vec<PathBuf>) {
         self.denials = denials.into_iter().collect();

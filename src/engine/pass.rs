@@ -487,7 +487,14 @@ impl Engine {
         }
         // The damaged one is let go before its file is moved.
         self.registry = AgentRegistry::in_memory_copy(Path::new(""))?;
-        self.take_registry(AgentRegistry::open_anew(&file, &self.clock.now())?)
+        let (denials, now) = (self.memory.denials(), self.clock.now());
+        self.take_registry(AgentRegistry::open_anew(&file, &now)?)?;
+        // What a person said is on no disk: as much of it as is still known holds.
+        self.registry.transact(Durability::Synced, |batch| {
+            denials.iter().try_for_each(|path| batch.deny(path, None, None, &now))
+        })?;
+        self.memory.set_denials(denials);
+        Ok(())
     }
 
     fn take_registry(&mut self, (registry, opened): (AgentRegistry, Opened)) -> Result<(), RegistryError> {

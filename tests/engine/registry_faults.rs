@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use meshd::agent::Moment;
+use meshd::registry::{AgentRegistry, Durability};
+
 use crate::support::World;
 
 fn with_two_agents() -> World {
@@ -54,6 +57,20 @@ fn a_damaged_registry_is_moved_aside_and_rebuilt() {
     let _ = fs::remove_file(file.with_file_name("registry.db-wal"));
     world.restart();
     assert_eq!(world.sweep().discovered, 2);
+}
+
+#[test]
+fn what_was_denied_stays_so_when_the_registry_is_damaged_while_running() {
+    let mut world = with_two_agents();
+    let (denied, now) = (world.path("root/ns/a"), Moment { wall_ms: 1, boot_ms: 1, boot: "x".into() });
+    let (mut other, _) = AgentRegistry::open(&world.registry_file(), &now).unwrap();
+    other.transact(Durability::Synced, |batch| batch.deny(&denied, None, None, &now)).unwrap();
+    drop(other);
+    world.sweep();
+    assert_eq!(world.state("a"), None);
+    fs::write(world.registry_file(), "no database at all, and long enough to be looked at: ".repeat(1_000)).unwrap();
+    world.sweep();
+    assert_eq!((world.state("a"), world.state("b").is_some()), (None, true));
 }
 
 #[test]
