@@ -9,6 +9,9 @@ use crate::agent::{Agent, Shown};
 use crate::decide::{Action, Problem, ProblemKind, RootState};
 use crate::registry::{Event, EventName};
 
+/// The most characters of a name that an event says. A manifest may have a hundred thousand, and events are many.
+const LONGEST_NAME: usize = 200;
+
 /// The event that tells of an action.
 #[must_use]
 pub fn event(action: &Action) -> Option<Event> {
@@ -32,14 +35,8 @@ pub fn event(action: &Action) -> Option<Event> {
         Action::Relocate { agent, from, .. } => {
             of_agent(EventName::AgentRelocated, agent, [("from", Shown::path(from).to_string().into())])
         }
-        Action::Upsert { agent, .. } => {
-            let facts = [("name", agent.manifest.name.clone().into()), ("namespace", agent.namespace.as_str().into())];
-            of_agent(EventName::AgentRegistered, agent, facts)
-        }
-        Action::Sync { agent, .. } => {
-            let facts = [("name", agent.manifest.name.clone().into()), ("namespace", agent.namespace.as_str().into())];
-            of_agent(EventName::AgentSynced, agent, facts)
-        }
+        Action::Upsert { agent, .. } => of_agent(EventName::AgentRegistered, agent, said_of(agent)),
+        Action::Sync { agent, .. } => of_agent(EventName::AgentSynced, agent, said_of(agent)),
         Action::MarkUnreachable { id, project, scan_root, reason, .. } => Event {
             name: EventName::AgentUnreachable,
             agent: Some(id.clone()),
@@ -86,6 +83,12 @@ fn raised(problem: &Problem) -> Event {
         scan_root: None,
         detail: detail([("problem", problem.kind.as_str().into()), ("why", problem.detail.clone().into())]),
     }
+}
+
+/// What an event says of an agent's manifest.
+fn said_of(agent: &Agent) -> [(&'static str, Value); 2] {
+    let name: String = agent.manifest.name.chars().take(LONGEST_NAME).collect();
+    [("name", name.into()), ("namespace", agent.namespace.as_str().into())]
 }
 
 fn of_agent<const N: usize>(name: EventName, agent: &Agent, facts: [(&str, Value); N]) -> Event {
