@@ -15,14 +15,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{
-    Answer, Looking, agent_id, ask, bad_request, blocking, look_around, parsed, parsed_or_default, read, senseless,
+    Answer, Looking, agent_id, ask, bad_request, blocking, look_around, parsed, parsed_or_default, place, read,
 };
 use super::problem::Problem;
 use super::server::Api;
 use super::wire_registration::{HeartbeatRequest, PathRequest};
 use crate::agent::{AgentId, Runtime};
 use crate::clock::{Clock, SystemClock};
-use crate::config::canonical;
 use crate::engine::{Denying, Outside, Strictness, Target};
 use crate::registration::{Existing, Fate, Register, Unregister};
 use crate::registry::{Filter, Status};
@@ -207,7 +206,7 @@ async fn explain(State(api): State<Api>, id: Id) -> Answer<Story> {
 ))]
 async fn register(State(api): State<Api>, body: Bytes) -> Result<Response, Problem> {
     let mut request = parsed::<RegisterRequest>(&body)?;
-    let path = canonical(&request.path.to_path().map_err(senseless)?);
+    let path = place(request.path).await?;
     let by = request.overrides.remove("registeredBy");
     let registered_by = by.as_ref().and_then(Value::as_str).unwrap_or("meshd").to_owned();
     let register = Register {
@@ -283,7 +282,7 @@ async fn heartbeat(State(api): State<Api>, id: Id, body: Bytes) -> Answer<()> {
     (status = 503, body = Problem),
 ))]
 async fn relocate(State(api): State<Api>, id: Id, body: Bytes) -> Answer<()> {
-    let (id, path) = (id_of(id)?, parsed::<PathRequest>(&body)?.path.to_path().map_err(senseless)?);
+    let (id, path) = (id_of(id)?, place(parsed::<PathRequest>(&body)?.path).await?);
     ask(api.core, move |core| core.relocate(id, path)).await
 }
 

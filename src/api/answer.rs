@@ -1,6 +1,7 @@
 //! How a route comes to its answer: what it was asked, read; the engine asked, or the registry looked at, on a thread that
 //! may block.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,10 +13,11 @@ use super::problem::Problem;
 use super::server::Api;
 use crate::agent::{AgentId, Moment};
 use crate::clock::{Clock, SystemClock};
+use crate::config::canonical;
 use crate::engine::{EngineError, MeshCore};
 use crate::registration::StepError;
 use crate::registry::{Reader, Record, RegistryError};
-use crate::report::Reach;
+use crate::report::{Reach, WirePath};
 
 /// What a route answers.
 pub(super) type Answer<T> = Result<Json<T>, Problem>;
@@ -36,6 +38,12 @@ pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 /// The body as what is wanted, where it may also be left out or be `null`.
 pub(super) fn parsed_or_default<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
     if body.is_empty() { Ok(T::default()) } else { Ok(parsed::<Option<T>>(body)?.unwrap_or_default()) }
+}
+
+/// The one spelling of a path that was given: as commands have it, so that both mean the same place.
+pub(super) async fn place(path: WirePath) -> Result<PathBuf, Problem> {
+    // It is looked for links on the way.
+    blocking(move || path.to_path().map(|path| canonical(&path)).map_err(senseless)).await
 }
 
 /// That what was asked is not understood.
@@ -69,13 +77,19 @@ pub(super) async fn ask<T: Send + 'static>(
 /// How many look at the registry at once: each takes a processor, and changes are to be seen meanwhile.
 const LOOKS: usize = 4;
 
-/// The places at which the registry is looked at.
+/// How many look through trees at once: each takes all processors, and may take minutes.
+const WALKS: usize = 2;
+
+/// The places at which the registry and trees are looked at.
 #[derive(Debug, Clone)]
-pub struct Looks(Arc<Semaphore>);
+pub struct Looks {
+    registry: Arc<Semaphore>,
+    trees: Arc<Semaphore>,
+}
 
 impl Default for Looks {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LOOKS)))
+        Self { registry: Arc::new(Semaphore::new(LOOKS)), trees: Arc::new(Semaphore::new(WALKS)) }
     }
 }
 
@@ -84,7 +98,7 @@ pub(super) async fn read<T: Send + 'static>(
     api: Api,
     look: impl FnOnce(&Looking) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    let place = Arc::clone(&api.looks.0).acquire_owned().await;
+    let place = Arc::clone(&api.looks.registry).acquire_owned().await;
     look_around(api, move |looking| {
         // Not before the look is over: nobody may be left who wants to know.
         let _place = place;
@@ -93,14 +107,34 @@ pub(super) async fn read<T: Send + 'static>(
     .await
 }
 
-/// The same, and at directories: that may take any time, and takes nobody's place.
+/// Looks through trees, too. Where enough do that already, it is refused: who waits may wait for minutes.
+pub(super) async fn walk<T: Send + 'static>(
+    api: Api,
+    look: impl FnOnce(&Looking) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let full = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "others look through trees already: try again");
+    let place = Arc::clone(&api.looks.trees).try_acquire_owned().map_err(full)?;
+    look_around(api, move |looking| {
+        let _place = place;
+        look(looking)
+    })
+    .await
+}
+
+/// Looks at the registry, and perhaps at some directories: that may take any time, and takes nobody's place.
 pub(super) async fn look_around<T: Send + 'static>(
     api: Api,
     look: impl FnOnce(&Looking) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     blocking(move || {
-        let registry = Reader::beside(&api.registry)?;
-        look(&Looking { registry, now: SystemClock::new().now(), api: &api })
+        let registry = Reader::beside(&api.registry).map_err(Problem::from);
+        let now = SystemClock::new().now();
+        let looked = registry.and_then(|registry| look(&Looking { registry, now, api: &api }));
+        if looked.as_ref().is_err_and(|problem| problem.status == StatusCode::SERVICE_UNAVAILABLE) {
+            // Perhaps it is damaged. The engine sees that when it looks, and mends it.
+            api.core.doubt();
+        }
+        looked
     })
     .await
 }
@@ -132,7 +166,12 @@ impl Looking<'_> {
         match &self.api.mail {
             None => Ok(Reach::NoRelay),
             Some(state_dir) => {
-                Reach::look(state_dir).map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
+                let reach = Reach::look(state_dir)
+                    .map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
+                if matches!(reach, Reach::Unknown) {
+                    self.api.core.doubt();
+                }
+                Ok(reach)
             }
         }
     }

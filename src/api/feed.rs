@@ -53,14 +53,17 @@ pub(super) enum Past {
 }
 
 impl Feed {
-    /// Starts the thread that feeds from the registry in `file`, whenever `committed` is rung.
+    /// Starts the thread that feeds from the registry in `file`, which is open, whenever `committed` is rung. What comes
+    /// from now on is told.
     ///
     /// # Errors
     /// The system refuses a thread.
     pub fn start(file: PathBuf, committed: Receiver<()>) -> std::io::Result<Self> {
         let sender = broadcast::Sender::new(KEPT);
         let feed = Self { sender: sender.clone() };
-        std::thread::Builder::new().name("events".to_owned()).spawn(move || run(&file, &committed, &sender))?;
+        // One that cannot be read now is another one than whatever is read later.
+        let known = Known::open(&file).ok();
+        std::thread::Builder::new().name("events".to_owned()).spawn(move || run(&file, known, &committed, &sender))?;
         Ok(feed)
     }
 
@@ -100,13 +103,26 @@ impl Told {
     }
 }
 
-fn run(file: &Path, committed: &Receiver<()>, sender: &broadcast::Sender<Told>) {
-    let mut known: Option<(Reader, u64)> = None;
+/// A registry, and the number of the last event that was told of it.
+struct Known {
+    registry: Reader,
+    after: u64,
+}
+
+impl Known {
+    /// As it is now, with everything told.
+    fn open(file: &Path) -> Result<Self, RegistryError> {
+        let registry = Reader::beside(file)?;
+        let after = registry.last_seq()?;
+        Ok(Self { registry, after })
+    }
+}
+
+fn run(file: &Path, mut known: Option<Known>, committed: &Receiver<()>, sender: &broadcast::Sender<Told>) {
     while committed.recv().is_ok() {
         // Tried again whether or not more is committed: what was cannot wait for what comes.
         while let Err(error) = tell(file, &mut known, sender) {
             tracing::debug!("the events cannot be read, trying again: {error}");
-            known = None;
             if committed.recv_timeout(TRY_AGAIN) == Err(RecvTimeoutError::Disconnected) {
                 return;
             }
@@ -115,26 +131,26 @@ fn run(file: &Path, committed: &Receiver<()>, sender: &broadcast::Sender<Told>) 
 }
 
 /// Tells what is new.
-fn tell(file: &Path, known: &mut Option<(Reader, u64)>, sender: &broadcast::Sender<Told>) -> Result<(), RegistryError> {
-    let is_known = known.as_ref().is_some_and(|(registry, _)| registry.is_same_file(file));
-    if !is_known {
-        // At the start nobody listens yet. Later this is another registry than before, whose events count anew.
-        let registry = Reader::beside(file)?;
-        let last = registry.last_seq()?;
-        let _ = sender.send(resync(last));
-        *known = Some((registry, last));
-    }
-    let Some((registry, after)) = known else { return Ok(()) };
+fn tell(file: &Path, known: &mut Option<Known>, sender: &broadcast::Sender<Told>) -> Result<(), RegistryError> {
+    let known = match known {
+        Some(known) if known.registry.is_same_file(file) => known,
+        other => {
+            // Another registry than before, whose events count anew.
+            let known = other.insert(Known::open(file)?);
+            let _ = sender.send(resync(known.after));
+            known
+        }
+    };
     // Looked at before it is looked whether anybody listens: who begins to listen in between reads the past itself.
-    let last = registry.last_seq()?;
+    let last = known.registry.last_seq()?;
     if sender.receiver_count() == 0 {
-        *after = last;
+        known.after = last;
         return Ok(());
     }
     loop {
-        let events = registry.events_after(*after, AT_ONCE)?;
+        let events = known.registry.events_after(known.after, AT_ONCE)?;
         let Some(newest) = events.last() else { return Ok(()) };
-        *after = newest.seq;
+        known.after = newest.seq;
         for event in events {
             let _ = sender.send(Told::of(event));
         }

@@ -14,7 +14,8 @@ pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether every root is watched and swept, and nothing is in a way that needs a person.
+/// Whether every root is there, watched and swept, and the daemon does all of its work. Of manifests that need a person
+/// `/api/mesh/problems` tells.
 #[utoipa::path(get, path = "/readyz", tag = "watching", responses(
     (status = 200, description = "It is", body = String),
     (status = 503, description = "It is not, with `reasons`", body = Problem),
@@ -27,10 +28,12 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Probl
     }
     reasons.extend(facts.degraded);
     reasons.extend(facts.registry_error.map(|error| format!("the registry cannot be written: {error}")));
+    reasons.extend(api.door.as_ref().and_then(|door| door.closed()));
     reasons.extend(facts.relay.and_then(|relay| relay.error).map(|error| format!("the relay fails: {error}")));
     match read(api, |looking| Ok(roots(&looking.registry, &looking.now, None)?)).await {
-        Ok(roots) => reasons.extend(roots.iter().filter(|root| root.is_offline()).map(|root| {
-            format!("the scan root {} is offline: {}", root.path, root.why.as_deref().unwrap_or("it is not there"))
+        Ok(roots) => reasons.extend(roots.iter().filter(|root| root.is_offline() || root.is_degraded()).map(|root| {
+            let why = root.why.as_deref().unwrap_or("it is not there");
+            format!("the scan root {} is {}: {why}", root.path, root.state)
         })),
         Err(problem) => reasons.push(problem.detail),
     }

@@ -24,7 +24,11 @@ const LOCK_WITHIN: Duration = Duration::from_secs(1);
 #[utoipa::path(get, path = "/metrics", tag = "watching", responses((status = 200, description = "In its text format", body = String)))]
 pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let (core, registry) = (api.core.clone(), api.registry.clone());
-    let census = tokio::task::spawn_blocking(move || census(&registry));
+    let engine = api.core.clone();
+    let census = tokio::task::spawn_blocking(move || {
+        // Perhaps it is damaged. The engine sees that when it looks, and mends it.
+        census(&registry).inspect_err(|_| engine.doubt())
+    });
     let census = match census.await {
         Ok(Ok(census)) => Some(census),
         Ok(Err(error)) => {
@@ -57,6 +61,7 @@ fn snapshot(core: &MeshCore, registry: &Path, census: Option<Census>) -> Snapsho
         watches: facts.watches,
         watch_budget: facts.watch_budget,
         cold_directories: facts.cold,
+        watch_shortage: !facts.degraded.is_empty(),
         registry_writable: facts.registry_error.is_none(),
         sizes: FileSizes::of(registry),
         census,

@@ -32,7 +32,7 @@ mod wire_registration;
 
 pub use answer::Looks;
 pub use feed::Feed;
-pub use server::{Api, serve};
+pub use server::{Api, Places, serve};
 pub use session::Door;
 pub use socket::{Socket, SocketError};
 pub use tcp::Tcp;

@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, ask, blocking, parsed, parsed_or_default, read, senseless};
+use super::answer::{Answer, ask, blocking, parsed, parsed_or_default, place, read, senseless};
 use super::problem::Problem;
 use super::server::Api;
 use super::wire::{AcceptRoot, ReconcileRequest};
 use super::wire_registration::AccessRequest;
-use crate::engine::{MeshCore, ReconcileResult};
+use crate::engine::ReconcileResult;
 use crate::report::{
     DaemonFacts, DaemonState, LastSweep, ProblemReport, RootReport, StatusReport, TopologyReport, roots,
 };
@@ -55,15 +55,17 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(reconcile))
 }
 
-fn facts(core: &MeshCore) -> DaemonFacts {
-    DaemonFacts::of(core.facts(), &core.roots_heard(TIME_TO_COUNT).unwrap_or_default())
+fn facts(api: &Api) -> DaemonFacts {
+    let mut facts = DaemonFacts::of(api.core.facts(), &api.core.roots_heard(TIME_TO_COUNT).unwrap_or_default());
+    facts.http_error = api.door.as_ref().and_then(|door| door.closed());
+    facts
 }
 
 /// How the agents, the scan roots and the daemon are.
 #[utoipa::path(get, path = "/api/mesh/status", tag = "watching", responses((status = 200, body = StatusReport)))]
 async fn status(State(api): State<Api>) -> Answer<StatusReport> {
     let report = read(api, |looking| {
-        let daemon = DaemonState { running: Some(true), error: None, facts: Some(facts(&looking.api.core)) };
+        let daemon = DaemonState { running: Some(true), error: None, facts: Some(facts(looking.api)) };
         Ok(StatusReport::of(Some(&looking.registry), &looking.api.registry, daemon, &looking.now)?)
     });
     report.await.map(Json)
@@ -72,13 +74,13 @@ async fn status(State(api): State<Api>) -> Answer<StatusReport> {
 /// What only the daemon knows of itself.
 #[utoipa::path(get, path = "/api/mesh/daemon", tag = "watching", responses((status = 200, body = DaemonFacts)))]
 async fn daemon(State(api): State<Api>) -> Answer<DaemonFacts> {
-    blocking(move || Ok(facts(&api.core))).await.map(Json)
+    blocking(move || Ok(facts(&api))).await.map(Json)
 }
 
 /// The scan roots and their states.
 #[utoipa::path(get, path = "/api/mesh/roots", tag = "roots", responses((status = 200, body = Roots)))]
 async fn list_roots(State(api): State<Api>) -> Answer<Roots> {
-    let roots = read(api, |looking| Ok(roots(&looking.registry, &looking.now, Some(&facts(&looking.api.core)))?));
+    let roots = read(api, |looking| Ok(roots(&looking.registry, &looking.now, Some(&facts(looking.api)))?));
     roots.await.map(|roots| Json(Roots { roots }))
 }
 
@@ -89,7 +91,7 @@ async fn list_roots(State(api): State<Api>) -> Answer<Roots> {
     (status = 503, body = Problem),
 ))]
 async fn accept_root(State(api): State<Api>, body: Bytes) -> Answer<ReconcileResult> {
-    let root = parsed::<AcceptRoot>(&body)?.root.to_path().map_err(senseless)?;
+    let root = place(parsed::<AcceptRoot>(&body)?.root).await?;
     ask(api.core, move |core| core.accept_root(root)).await
 }
 
@@ -133,8 +135,8 @@ async fn reconcile(State(api): State<Api>, body: Bytes) -> Answer<ReconcileResul
     // No body is the plainest way to ask for a pass over everything: `curl -X POST`.
     let request = parsed_or_default::<ReconcileRequest>(&body)?;
     let mut scope = if request.roots.is_empty() { Scope::everything() } else { Scope::nothing() };
-    for root in &request.roots {
-        scope.merge(Scope::below(root.to_path().map_err(senseless)?));
+    for root in request.roots {
+        scope.merge(Scope::below(place(root).await?));
     }
     ask(api.core, move |core| core.reconcile(scope)).await
 }

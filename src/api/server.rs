@@ -9,21 +9,23 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, extract::State};
-use hyper::body::Body as _;
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 
-use super::answer::Looks;
+use super::answer::{Looks, bad_request};
 use super::feed::Feed;
 use super::lease::Lease;
 use super::problem::Problem;
@@ -96,32 +98,55 @@ pub struct Api {
     pub feed: Feed,
     /// The places at which the registry is looked at.
     pub looks: Looks,
+    /// The places at which requests are answered.
+    pub places: Places,
     /// Who may come in at the loopback address; none where there is no such address.
     pub door: Option<Arc<Door>>,
 }
 
-/// The places at which requests are answered.
-type Places = Arc<Semaphore>;
+/// The places at which requests are answered: at the socket, and at the address. Whoever holds all of one takes none of the
+/// other.
+#[derive(Debug, Clone)]
+pub struct Places {
+    socket: Arc<Semaphore>,
+    tcp: Arc<Semaphore>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        let places = || Arc::new(Semaphore::new(MAX_REQUESTS));
+        Self { socket: places(), tcp: places() }
+    }
+}
+
+impl Places {
+    /// Lets nobody begin any more, and waits until everybody has an answer. Who listens to events is not waited for.
+    pub async fn close(&self) {
+        let all = u32::try_from(MAX_REQUESTS).unwrap_or(u32::MAX);
+        let (socket, tcp) = tokio::join!(self.socket.acquire_many(all), self.tcp.acquire_many(all));
+        // Nobody gets a place after this.
+        for place in [socket, tcp].into_iter().flatten() {
+            place.forget();
+        }
+    }
+}
 
 /// Serves `socket`, and the loopback address if there is one, until it is aborted.
 pub async fn serve(socket: Socket, tcp: Option<Tcp>, api: Api) -> Infallible {
-    // Places of their own: whoever holds all of one address's takes none of the socket's.
-    let within = |routes: Router| {
-        let places: Places = Arc::new(Semaphore::new(MAX_REQUESTS));
-        routes.layer(from_fn_with_state(places, bounded))
-    };
-    let most = connections();
+    let within = |routes: Router, places: &Arc<Semaphore>| routes.layer(from_fn_with_state(places.clone(), bounded));
+    let (places, most) = (api.places.clone(), connections());
     let at_tcp = async {
         match (tcp, api.door.clone()) {
             (Some(tcp), Some(door)) => {
                 // Who may ask is looked at before a body is taken in.
                 let guarded = from_fn_with_state(door.clone(), guard);
-                accept(|| tcp.accept(), within(at_tcp(api.clone(), door)).layer(guarded), most).await
+                let routes = within(at_tcp(api.clone(), door), &places.tcp).layer(guarded);
+                accept(|| tcp.accept(), routes, most).await
             }
             _ => std::future::pending().await,
         }
     };
-    let at_socket = accept(|| socket.accept(), within(at_socket(api.clone())), most);
+    let at_socket = accept(|| socket.accept(), within(at_socket(api.clone()), &places.socket), most);
     tokio::select! {
         never = at_socket => never,
         never = at_tcp => never,
@@ -188,16 +213,18 @@ fn oldest_silent(silent: &mut VecDeque<Weak<Lease>>) -> Option<Arc<Lease>> {
 async fn serve_one(stream: impl AsyncRead + AsyncWrite + Send + 'static, routes: Router, lease: &Lease) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(TIME_TO_TAKE));
+    let (routes, held) = (TowerToHyperService::new(routes), lease.clone());
+    let leased = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(held.clone());
+        routes.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(TIME_TO_ASK)
         .max_buf_size(MAX_HEAD_BYTES)
         // One request a connection: an idle client holds no slot.
         .keep_alive(false)
-        .serve_connection(
-            TokioIo::new(Box::pin(stream)),
-            TowerToHyperService::new(routes.layer(Extension(lease.clone()))),
-        );
+        .serve_connection(TokioIo::new(Box::pin(stream)), leased);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
@@ -211,12 +238,11 @@ async fn serve_one(stream: impl AsyncRead + AsyncWrite + Send + 'static, routes:
 
 /// Takes in the whole body first, within its bounds, so that no handler waits for a client; then waits for a place.
 async fn bounded(
-    State(places): State<Places>,
+    State(places): State<Arc<Semaphore>>,
     Extension(lease): Extension<Lease>,
     request: Request,
     next: Next,
 ) -> Response {
-    lease.ask();
     let answer = taken_in(places, &lease, request, next).await.unwrap_or_else(Problem::into_response);
     if answer.body().size_hint().upper().is_some_and(|size| size <= SMALL) {
         lease.give_back();
@@ -225,16 +251,16 @@ async fn bounded(
     told_as_problem(answer)
 }
 
-async fn taken_in(places: Places, lease: &Lease, request: Request, next: Next) -> Result<Response, Problem> {
-    let late = |detail| move |_| Problem::new(StatusCode::REQUEST_TIMEOUT, detail);
+async fn taken_in(places: Arc<Semaphore>, lease: &Lease, request: Request, next: Next) -> Result<Response, Problem> {
     let is_open = is_open(&request);
+    // Who needs no token has not asked before everything is there: a stranger holds nobody up.
+    if !is_open {
+        lease.ask();
+    }
     let most = if is_open { MAX_OPEN_BODY_BYTES } else { MAX_BODY_BYTES };
     let (head, body) = request.into_parts();
-    let body = tokio::time::timeout(TIME_TO_ASK, to_bytes(body, most)).await;
-    let body = body.map_err(late("the request did not come in time"))?.map_err(|_| {
-        let detail = format!("the request is cut off, or larger than {most} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-    })?;
+    let body = body_of(body, most).await?;
+    lease.ask();
     let busy = |detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
     // What anybody may ask for is at hand: it needs no thread.
     if !is_open {
@@ -251,6 +277,21 @@ async fn taken_in(places: Places, lease: &Lease, request: Request, next: Next) -
         Ok(answer) => answer.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
         Err(_) => Err(busy("it takes too long")),
     }
+}
+
+/// The whole body, if it comes in time and is not larger than that.
+async fn body_of(body: Body, most: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request is larger than {most} bytes"));
+    // Said before anything of it comes, where it is known: who waits to be told to go on need not begin.
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_large());
+    }
+    let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not come in time");
+    let taken = tokio::time::timeout(TIME_TO_ASK, Limited::new(body, most).collect()).await.map_err(late)?;
+    taken.map(Collected::to_bytes).map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+        Some(_) => too_large(),
+        None => bad_request(format!("the request is cut off: {error}")),
+    })
 }
 
 /// What a library refuses by itself comes as text: every failure is a problem.

@@ -19,6 +19,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use hyper::Method;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,6 +27,7 @@ use super::answer::parsed;
 use super::client::{Client, ClientError, FACTS_WITHIN};
 use super::problem::Problem;
 use super::server::Api;
+use crate::agent::Shown;
 use crate::clock::monotonic;
 
 /// How long a link can be used.
@@ -46,6 +48,8 @@ pub struct Door {
     address: SocketAddr,
     token: String,
     codes: Mutex<Vec<(String, Instant)>>,
+    /// Why nobody can come in at the moment.
+    closed: Mutex<Option<String>>,
 }
 
 /// A link to the page.
@@ -76,7 +80,21 @@ impl Door {
     /// # Errors
     /// The token cannot be read or written, or others may read it.
     pub fn new(address: SocketAddr, state_dir: &Path) -> std::io::Result<Self> {
-        Ok(Self { address, token: token(&state_dir.join(TOKEN))?, codes: Mutex::default() })
+        Ok(Self { address, token: token(&state_dir.join(TOKEN))?, codes: Mutex::default(), closed: Mutex::default() })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Why nobody can come in at the moment, if so.
+    pub(super) fn closed(&self) -> Option<String> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says why nobody can come in from now on, or that everybody can; returns what was said before.
+    pub(super) fn close(&self, why: Option<String>) -> Option<String> {
+        std::mem::replace(&mut *self.closed.lock().unwrap_or_else(PoisonError::into_inner), why)
     }
 
     /// A link that lets one page in, once.
@@ -119,7 +137,12 @@ impl Door {
         if is_open(request) || self.has_token(headers) {
             return None;
         }
-        Some(Problem::new(StatusCode::UNAUTHORIZED, "the token is needed: `Authorization: Bearer …`, or `meshd open`"))
+        let detail = if headers.contains_key(header::AUTHORIZATION) {
+            "this is not the token that is in `http.token` of the state directory"
+        } else {
+            "the token is needed: `Authorization: Bearer …`, or `meshd open`"
+        };
+        Some(Problem::new(StatusCode::UNAUTHORIZED, detail))
     }
 
     fn is_ours(&self, host: &str) -> bool {
@@ -176,8 +199,12 @@ pub(super) const LINK: &str = "/api/mesh/link";
 
 /// Makes a link.
 pub(super) async fn link(State(api): State<Api>) -> Result<Response, Problem> {
-    let none = "the page is not served: `http = \"127.0.0.1:4848\"` in the configuration, or `meshd run --http`";
+    let none = "the page is not served: `http = \"127.0.0.1:4848\"` in the configuration, or `meshd run --http`; either \
+        takes a restart of the daemon";
     let door = api.door.ok_or_else(|| Problem::new(StatusCode::CONFLICT, none))?;
+    if let Some(why) = door.closed() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, why));
+    }
     let failed = |error: std::io::Error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
     Ok(Json(door.link().map_err(failed)?).into_response())
 }
@@ -191,28 +218,41 @@ impl Client {
 
 /// The token in this file, which is made if it is not there. Nobody else may be able to read it.
 fn token(path: &Path) -> std::io::Result<String> {
-    let other = |what: &str| std::io::Error::other(format!("{}: {what}", path.display()));
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let token = chance()?;
-            file.write_all(format!("{token}\n").as_bytes())?;
-            file.sync_all()?;
-            return Ok(token);
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
+    let other = |what: &str| std::io::Error::other(format!("{}: {what}", Shown::path(path)));
+    // A pipe that nobody writes to would be waited for.
+    let careful = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits();
+    let file = match OpenOptions::new().read(true).custom_flags(careful.cast_signed()).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return made(path),
+        Err(error) => return Err(other(&error.to_string())),
+    };
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(other("it is no file: delete it, and a new one is made"));
     }
-    let mut text = String::new();
-    let file = File::open(path)?;
-    if file.metadata()?.mode() & 0o077 != 0 {
+    if found.mode() & 0o077 != 0 {
         return Err(other("others may read it: delete it, and a new one is made"));
     }
+    let mut text = String::new();
     file.take(1_024).read_to_string(&mut text)?;
     let token = text.trim();
     if token.len() < CHANCE || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(other("there is no token in it: delete it, and a new one is made"));
     }
     Ok(token.to_owned())
+}
+
+/// A new token, which is in the file as a whole or not at all.
+fn made(path: &Path) -> std::io::Result<String> {
+    let token = chance()?;
+    let new = path.with_extension("new");
+    // What is there was left by somebody who was killed at this.
+    let _ = std::fs::remove_file(&new);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(format!("{token}\n").as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    Ok(token)
 }
 
 /// What nobody can guess, in hexadecimal.
@@ -252,6 +292,25 @@ mod tests {
         assert_eq!(Door::new(door.address, directory.path()).unwrap().token, door.token);
         std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
         assert!(Door::new(door.address, directory.path()).is_err());
+    }
+
+    #[test]
+    fn whoever_is_killed_while_a_token_is_made_leaves_nothing_in_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(TOKEN);
+        std::fs::write(file.with_extension("new"), "half").unwrap();
+        let made = token(&file).unwrap();
+        assert_eq!(token(&file).unwrap(), made);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_is_no_token_and_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pipe, link) = (directory.path().join("pipe"), directory.path().join("link"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &link).unwrap();
+        assert!(token(&pipe).is_err() && token(&link).is_err());
     }
 
     #[test]

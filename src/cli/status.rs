@@ -74,6 +74,9 @@ fn print_daemon(daemon: &DaemonState, out: &mut Out) -> Result<(), CliError> {
         let why = relay.error.as_deref().map_or_else(String::new, |why| format!(": {why}"));
         out.line(format_args!("relay: {} not reached yet{why}", count(relay.pending, "agent")))?;
     }
+    if let Some(error) = &facts.http_error {
+        out.line(format_args!("http: {error}"))?;
+    }
     if let Some(error) = &facts.registry_error {
         out.line(format_args!("registry: cannot be written, and is tried again: {error}"))?;
     }

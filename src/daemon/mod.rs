@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::agent::Shown;
-use crate::api::{Api, Door, Feed, Looks, Socket, SocketError, Tcp, serve};
+use crate::api::{Api, Door, Feed, Looks, Places, Socket, SocketError, Tcp, serve};
 use crate::config::{RelayKind, Settings};
 use crate::engine::{MeshCore, ReconcileResult, Reconfigure, StartError};
 use crate::lock::{Lock, LockError, What};
@@ -29,8 +29,11 @@ use signals::{Signal, Signals};
 /// How long a starting daemon waits for a command that writes.
 const WAIT_FOR_COMMAND: Duration = Duration::from_secs(5);
 
+/// How long requests that are being answered may take to be. What a client was not told it would do again.
+const TIME_TO_ANSWER: Duration = Duration::from_millis(1_500);
+
 /// How long the engine may take to end the pass that is under way. systemd is promised 5 s in all.
-const TIME_TO_STOP: Duration = Duration::from_secs(4);
+const TIME_TO_STOP: Duration = Duration::from_secs(3);
 
 /// How long after a failed first pass it is tried again.
 const START_AGAIN: Duration = Duration::from_secs(2);
@@ -93,19 +96,26 @@ async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, mut lock: Loc
     let mut signals = Signals::listen()?;
     let telemetry = assemble::telemetry();
     let (bell, committed) = crossbeam_channel::bounded(1);
-    let feed = Feed::start(settings.registry(), committed)?;
     let core = assemble::start_core(&settings, &telemetry, bell)?;
+    let feed = Feed::start(settings.registry(), committed)?;
     let socket = Socket::listen(&settings.socket, &lock)?;
     lock.say_socket(&settings.socket)?;
     let metrics = telemetry.metrics.as_ref().clone();
-    let (tcp, door) = match settings.http {
-        Some(address) => (Some(listen(address).await?), Some(Arc::new(door(address, &settings)?))),
-        None => (None, None),
-    };
+    let door = settings.http.map(|address| door(address, &settings)).transpose()?;
     let mail = (settings.relay == RelayKind::Local).then(|| settings.state_dir.clone());
-    let (core_too, registry, log_too, looks) = (core.clone(), settings.registry(), log.clone(), Looks::default());
-    let api = Api { core: core_too, metrics, registry, mail, log: log_too, feed, looks, door };
-    let serving = tokio::spawn(serve(socket, tcp, api));
+    let places = Places::default();
+    let api = Api {
+        core: core.clone(),
+        metrics,
+        registry: settings.registry(),
+        mail,
+        log: log.clone(),
+        feed,
+        looks: Looks::default(),
+        places: places.clone(),
+        door: door.clone(),
+    };
+    let serving = tokio::spawn(serve(socket, door.map(Tcp::new), api));
     let mut starting = tokio::spawn(first_pass(core.clone()));
     let mut daemon = Daemon { settings, core, log, state: State::Starting };
     systemd::status("starting: looking at everything");
@@ -120,17 +130,14 @@ async fn live(settings: Settings, resolve: Resolve<'_>, log: &Log, mut lock: Loc
         }
     }
     starting.abort();
-    daemon.stop(serving, lock).await;
+    daemon.stop(serving, &places, lock).await;
     Ok(())
 }
 
-/// The loopback address.
-async fn listen(address: SocketAddr) -> Result<Tcp, DaemonError> {
-    Tcp::listen(address).await.map_err(|source| DaemonError::Http { address, source })
-}
-
-fn door(address: SocketAddr, settings: &Settings) -> Result<Door, DaemonError> {
-    Door::new(address, &settings.state_dir).map_err(|source| DaemonError::Http { address, source })
+/// Who may come in at the loopback address.
+fn door(address: SocketAddr, settings: &Settings) -> Result<Arc<Door>, DaemonError> {
+    let door = Door::new(address, &settings.state_dir);
+    door.map(Arc::new).map_err(|source| DaemonError::Http { address, source })
 }
 
 /// The first pass over everything, tried until it works: what keeps it from working is for the log.
@@ -237,12 +244,15 @@ impl Daemon<'_> {
         }
     }
 
-    /// Ends in order: no new requests, the pass under way to its end, then the lock.
-    async fn stop(self, serving: JoinHandle<Infallible>, lock: Lock) {
+    /// Ends in order: no new requests, an answer to those there are, the pass under way to its end, then the lock.
+    async fn stop(self, serving: JoinHandle<Infallible>, places: &Places, lock: Lock) {
         systemd::stopping();
         serving.abort();
         // The socket file goes while the lock is still ours.
         let _ = serving.await;
+        if tokio::time::timeout(TIME_TO_ANSWER, places.close()).await.is_err() {
+            tracing::warn!("some requests were cut off");
+        }
         let core = self.core;
         let stop = move || {
             core.record(Event::new(EventName::DaemonStopping));

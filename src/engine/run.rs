@@ -65,7 +65,7 @@ pub struct Facts {
     pub cold: u64,
     /// The most watches that are used.
     pub watch_budget: u64,
-    /// What is not as it should be and does not mend by itself: a sentence each.
+    /// What is polled for want of watches, and what to do about it: a sentence each.
     pub degraded: Vec<String>,
     /// Why the registry cannot be written at the moment, if so.
     pub registry_error: Option<String>,

@@ -31,13 +31,16 @@ pub struct DaemonFacts {
     pub watch_budget: u64,
     /// Directories that should be watched and are not: they are polled.
     pub cold_directories: u64,
-    /// What is not as it should be and does not mend by itself: a sentence each.
+    /// What is polled for want of watches, and what to do about it: a sentence each.
     pub degraded: Vec<String>,
     /// What is heard of each scan root; none while the engine is busy.
     #[serde(default)]
     pub roots: Vec<RootHeard>,
     /// Why the registry cannot be written at the moment, if so.
     pub registry_error: Option<String>,
+    /// Why HTTP is not served over TCP at the moment, although it is configured.
+    #[serde(default)]
+    pub http_error: Option<String>,
     /// How the relay stands; none where there is none.
     #[serde(default)]
     pub relay: Option<RelayState>,
@@ -105,6 +108,7 @@ impl DaemonFacts {
             degraded: facts.degraded,
             roots: roots.iter().map(RootHeard::of).collect(),
             registry_error: facts.registry_error,
+            http_error: None,
             relay: facts.relay,
             grace_period_ms: facts.grace_period_ms,
             relocate_after_ms: facts.relocate_after_ms,

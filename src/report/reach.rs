@@ -13,6 +13,8 @@ pub enum Reach {
     NoRelay,
     /// Endpoints at these subjects.
     Endpoints(HashSet<Subject>),
+    /// It cannot be read: through such a relay nobody is reached.
+    Unknown,
 }
 
 impl Reach {
@@ -23,8 +25,8 @@ impl Reach {
     pub fn look(state_dir: &Path) -> Result<Self, PostError> {
         match Post::open(state_dir).and_then(|post| post.subjects()) {
             Ok(subjects) => Ok(Self::Endpoints(subjects)),
-            // Nobody is reached through a relay that cannot be read; that is said where mail is sent.
-            Err(PostError::Store(_)) => Ok(Self::Endpoints(HashSet::new())),
+            // Why is said where mail is sent.
+            Err(PostError::Store(_)) => Ok(Self::Unknown),
             Err(error) => Err(error),
         }
     }
@@ -34,6 +36,7 @@ impl Reach {
     pub fn of(&self, record: &Record) -> &'static str {
         match self {
             Self::NoRelay => "none",
+            Self::Unknown => "pending",
             Self::Endpoints(subjects) => {
                 let subject = format!("relay.agent.{}.{}", record.columns.namespace, record.columns.id).parse();
                 if subject.is_ok_and(|subject| subjects.contains(&subject)) { "registered" } else { "pending" }

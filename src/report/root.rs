@@ -85,6 +85,12 @@ impl RootReport {
     pub fn is_offline(&self) -> bool {
         self.state == "offline"
     }
+
+    /// Whether a part of what is under it is not known.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.state == "degraded"
+    }
 }
 
 /// What a person can do about a root that is not online.

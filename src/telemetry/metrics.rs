@@ -184,6 +184,7 @@ mod tests {
             watches: 12,
             watch_budget: 100,
             cold_directories: 0,
+            watch_shortage: false,
             registry_writable: true,
             sizes: FileSizes { database: 4_096, log: 8 },
             census: Some(Census {

@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub watch_budget: u64,
     /// Directories that should be watched and are not.
     pub cold_directories: u64,
+    /// Whether some of them are for want of watches.
+    pub watch_shortage: bool,
     /// Whether the registry could be written when that was last tried.
     pub registry_writable: bool,
     /// How large the registry's files are.
@@ -73,7 +75,7 @@ type Counters<const N: usize> = Family<Labels<N>, Counter>;
 impl Snapshot {
     /// All of it, as metrics.
     pub(super) fn register(&self, registry: &mut Registry) {
-        let Self { ready, registry_writable, watches, watch_budget, cold_directories, .. } = self;
+        let Self { ready, registry_writable, watches, watch_budget, cold_directories, watch_shortage, .. } = self;
         let version = Gauges::default();
         set(&version, &[("version", env!("CARGO_PKG_VERSION").to_owned())], 1);
         registry.register("build_info", "Which meshd this is: always 1", version);
@@ -93,6 +95,8 @@ impl Snapshot {
         registry.register("watch_budget", "The most watches that are used", ConstGauge::new(*watch_budget));
         let help = "Directories that should be watched and are polled instead";
         registry.register("cold_directories", help, ConstGauge::new(*cold_directories));
+        let help = "Whether directories are polled for want of watches: 1, else 0";
+        registry.register("watch_shortage", help, ConstGauge::new(u64::from(*watch_shortage)));
         let help = "Whether the registry could be written when that was last tried: 1, else 0";
         registry.register("registry_writable", help, ConstGauge::new(u64::from(*registry_writable)));
         let sizes = Gauges::default();
