@@ -6,6 +6,7 @@
   routes       every route: what it answers, and how it refuses
   door         the loopback address: token, Host, Origin, a link and its session; and sizes
   events       numbered without gaps, resumed, and resync where the past is gone
+  life         it starts and ends, its address is taken, nobody reads its log: nothing that was asked or told is lost
   description  /openapi.json names every route; valid where `openapi-spec-validator` is installed
 
 Exit status: 0 all hold, 1 not.
@@ -13,9 +14,12 @@ Exit status: 0 all hold, 1 not.
 import argparse
 import contextlib
 import itertools
+import json
 import os
+import socket
 import sqlite3
 import sys
+import threading
 import time
 from urllib.parse import quote
 
@@ -75,6 +79,7 @@ def routes(args, home):
             looks(meshd, tree, web)
             changes(meshd, tree, web)
             paths(meshd, tree, web)
+            own_keys(meshd, tree, web)
             nonsense(web, meshd.agents()[0]["id"])
         not_ready(meshd, tree, webs)
         meshd.sound()
@@ -173,6 +178,13 @@ def paths(meshd, tree, web):
     asked(web, 204, "DELETE", f"/api/mesh/denied/{quote(raw, safe='')}")
     asked(web, 404, "DELETE", f"/api/mesh/denied/{quote(raw, safe='')}")
     asked(web, 400, "DELETE", "/api/mesh/denied/relative")
+    link, place = os.path.join(tree, f"link-{web.name}"), os.path.join(tree, f"place-{web.name}")
+    os.mkdir(place)
+    os.symlink(place, link)
+    asked(web, 200, "POST", "/api/mesh/deny", {"path": f"{link}/x/..//y/"})
+    denied = asked(web, 200, "GET", "/api/mesh/denied").json()["denied"]
+    expect(f"one place has one spelling: {denied}", [one["path"] for one in denied] == [f"{place}/y"])
+    asked(web, 204, "DELETE", f"/api/mesh/denied/{quote(f'{link}/y', safe='')}")
     deep = os.path.join(tree, f"look-{web.name}", "one", "two")
     os.makedirs(deep)
     with open(os.path.join(deep, "CLAUDE.md"), "wb"):
@@ -183,6 +195,23 @@ def paths(meshd, tree, web):
         return [one["path"] for one in candidates]
     expect("discover", deep in found({"roots": [tree]}) and deep in found(None))
     expect("maxDepth", deep not in found({"maxDepth": 1}))
+
+
+def own_keys(meshd, tree, web):
+    """A manifest that says what only meshd says."""
+    project = os.path.join(tree, f"liar-{web.name}")
+    lies = {"projectPath": "/etc", "projectPathHex": "2f", "status": "dead", "relay": "x", "damaged": "no", "scanRoot": 1}
+    write(project, {**new_manifest(70 + len(web.name)), **lies, "x-own": 1})
+    agent = until("the liar is there", lambda: [one for one in meshd.agents() if one["projectPath"] == project])[0][0]
+
+    def once(pairs):
+        keys = [key for key, _ in pairs]
+        expect(f"every key once: {keys}", len(keys) == len(set(keys)))
+        return dict(pairs)
+    answer = asked(web, 200, "GET", f"/api/mesh/agents/{agent['id']}")
+    told = json.loads(answer.body, object_pairs_hook=once)
+    expect(f"nothing of it is believed: {told}", told["status"] == "active" and told["x-own"] == 1
+           and not {"projectPathHex", "damaged"} & set(told))
 
 
 def nonsense(web, agent):
@@ -366,6 +395,116 @@ def events(args, home):
         meshd.close()
 
 
+def life(args, home):
+    meshd, tree, (at_socket, tcp) = served(args, home)
+    try:
+        cut_short(meshd, tree, at_socket)
+        comes_back(meshd, tree, at_socket)
+        meshd.stop()
+        taken_address(meshd, tcp)
+        meshd.stop()
+    finally:
+        meshd.close()
+    unread(args, home, tree)
+
+
+def cut_short(meshd, tree, web):
+    """SIGTERM while agents are registered: who has a manifest was told so."""
+    overrides, answered, begun = {"name": "new", "runtime": "codex"}, set(), threading.Event()
+
+    def register(thread):
+        for number in range(200):
+            project = os.path.join(tree, f"cut-{thread}-{number}")
+            os.mkdir(project)
+            try:
+                if web.ask("POST", "/api/mesh/agents", {"path": project, "overrides": overrides}).status == 201:
+                    answered.add(project)
+            except (Failed, OSError):
+                return
+            begun.set()
+    threads = [threading.Thread(target=register, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    begun.wait()
+    time.sleep(0.1)
+    took = meshd.stop()
+    for thread in threads:
+        thread.join()
+    written = {os.path.join(tree, name) for name in os.listdir(tree)
+               if name.startswith("cut-") and os.path.exists(os.path.join(tree, name, ".dork", "agent.json"))}
+    expect(f"registered and not told: {written - answered}", written == answered)
+    print(f"    ended within {took:.2f} s in the middle of registrations: {len(written)} made, all told")
+
+
+def comes_back(meshd, tree, web):
+    """Somebody who comes back while the daemon starts hears of everything, once."""
+    last = meshd.events()[-1]["seq"]
+    for number in range(300):
+        write(os.path.join(tree, f"late-{number}"), new_manifest(100 + number))
+    meshd.start()
+    reader = until("somebody listens", lambda: listens(web, last))[0]
+    meshd.ready()
+    write(os.path.join(tree, "last"), new_manifest(500))
+    heard = []
+    for number, name, data in reader.events():
+        heard.append((number, name))
+        if name == "agent.registered" and data["projectPath"].endswith("/last"):
+            break
+    reader.close()
+    numbers = [number for number, _ in heard]
+    expect(f"without gaps: {numbers}", numbers == list(range(last + 1, last + 1 + len(numbers))))
+    expect("no resync", all(name != "resync" for _, name in heard) and len(heard) > 300)
+
+
+def listens(web, last):
+    try:
+        return web.listen(headers={"Last-Event-ID": last})
+    except (OSError, IndexError):
+        return None
+
+
+def taken_address(meshd, tcp):
+    """Somebody else has the address: everything else is done, and it is served as soon as it is free."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", tcp.port))
+        other.listen()
+        meshd.start().ready()
+        web = Web(meshd.state_dir)
+        reasons = until("readyz says why", lambda: web.ask("GET", "/readyz").json().get("reasons"))[0]
+        expect(f"reasons: {reasons}", any("cannot serve HTTP" in reason for reason in reasons))
+        expect("`meshd open` says why", b"cannot serve HTTP" in meshd.command("open").stderr)
+    until("it is served", lambda: accepts(tcp))
+    asked(tcp, 200, "GET", "/readyz")
+
+
+def accepts(web):
+    try:
+        web.connect().close()
+        return True
+    except OSError:
+        return False
+
+
+def unread(args, home, tree):
+    """A log that nobody reads: the daemon is unmoved."""
+    home = os.path.join(home, "unread")
+    os.mkdir(home)
+    pipe = os.path.join(home, "pipe")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    meshd = Meshd(args.meshd, [tree], home, "--sweep-interval", "1h", inside=["sh", "-c", 'exec "$@" 2>"$0"', pipe])
+    try:
+        meshd.start().ready()
+        for number in range(300):
+            write(os.path.join(tree, f"late-{number}"), {**new_manifest(100 + number), "name": "n" * 200})
+        until("every edit is there", lambda: sum(one["name"] == "n" * 200 for one in meshd.agents()) == 300)
+        took = meshd.stop()
+        print(f"    with a log that nobody reads: 300 edits are there, ended within {took:.1f} s")
+    finally:
+        meshd.close()
+        os.close(reader)
+
+
 def description(args, home):
     meshd, _, webs = served(args, home)
     try:
@@ -396,7 +535,8 @@ def description(args, home):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    return run_parts(parser, {"routes": routes, "door": door, "events": events, "description": description})
+    parts = {"routes": routes, "door": door, "events": events, "life": life, "description": description}
+    return run_parts(parser, parts)
 
 
 if __name__ == "__main__":

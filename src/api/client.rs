@@ -28,6 +28,9 @@ pub(super) const FACTS_WITHIN: Duration = Duration::from_secs(2);
 /// How long it may take to reconcile: the server's own limit on one connection.
 pub(super) const PASS_WITHIN: Duration = Duration::from_mins(15);
 
+/// How soon a daemon is asked again that has no room for another connection.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+
 /// The largest answer that is taken in.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
@@ -126,10 +129,10 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<UnixStream, ClientError> {
-        match UnixStream::connect(&self.socket).await.map_err(|error| self.unconnected(&error)) {
+        match connect(&self.socket).await.map_err(|error| self.unconnected(&error)) {
             Err(ClientError::NoDaemon(socket)) => {
                 let said = crate::lock::socket(&self.state_dir).ok_or(ClientError::NoDaemon(socket))?;
-                UnixStream::connect(said).await.map_err(|error| self.unconnected(&error))
+                connect(&said).await.map_err(|error| self.unconnected(&error))
             }
             stream => stream,
         }
@@ -143,6 +146,16 @@ impl Client {
             ClientError::NoDaemon(self.socket.clone())
         } else {
             ClientError::Broken(format!("{}: {error}", Shown::path(&self.socket)))
+        }
+    }
+}
+
+/// Connects as soon as there is room among those that wait to be taken in.
+async fn connect(socket: &Path) -> std::io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(socket).await {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::time::sleep(ASK_AGAIN).await,
+            stream => return stream,
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
             None
         }
     };
-    let text = api.metrics.text(&snapshot(&core, &api.registry, census));
+    let text = api.metrics.text(&Snapshot { log_lines_lost: api.log.lost(), ..snapshot(&core, &api.registry, census) });
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
 }
 
@@ -62,6 +62,7 @@ fn snapshot(core: &MeshCore, registry: &Path, census: Option<Census>) -> Snapsho
         watch_budget: facts.watch_budget,
         cold_directories: facts.cold,
         watch_shortage: !facts.degraded.is_empty(),
+        log_lines_lost: 0,
         registry_writable: facts.registry_error.is_none(),
         sizes: FileSizes::of(registry),
         census,

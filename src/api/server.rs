@@ -268,9 +268,9 @@ async fn taken_in(places: Arc<Semaphore>, lease: &Lease, request: Request, next:
         lease.take(place.map_err(|_| busy("too much is asked at once"))?.map_err(|_| busy("the daemon ends"))?);
     }
     // To its end whether or not the client stays: a thread that works for nobody any more has its place too.
-    let held = lease.clone();
+    let kept = lease.clone();
     let answering = tokio::spawn(async move {
-        let _held = held;
+        let _kept = kept;
         next.run(Request::from_parts(head, Body::from(body))).await
     });
     match tokio::time::timeout(LONGEST_ANSWER, answering).await {
@@ -286,9 +286,9 @@ async fn body_of(body: Body, most: usize) -> Result<Bytes, Problem> {
     if body.size_hint().lower() > most as u64 {
         return Err(too_large());
     }
-    let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not come in time");
-    let taken = tokio::time::timeout(TIME_TO_ASK, Limited::new(body, most).collect()).await.map_err(late)?;
-    taken.map(Collected::to_bytes).map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+    let too_late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not come in time");
+    let whole = tokio::time::timeout(TIME_TO_ASK, Limited::new(body, most).collect()).await.map_err(too_late)?;
+    whole.map(Collected::to_bytes).map_err(|error| match error.downcast_ref::<LengthLimitError>() {
         Some(_) => too_large(),
         None => bad_request(format!("the request is cut off: {error}")),
     })

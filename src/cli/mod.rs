@@ -50,7 +50,7 @@ use crate::config::{Given, RelayKind, Settings};
 use crate::registry::{Reader, RegistryError};
 use crate::relay::local::Post;
 use crate::report::Reach;
-use crate::telemetry::{Level, Log};
+use crate::telemetry::{Level, Log, Writing};
 use flags::Global;
 use out::Out;
 
@@ -173,7 +173,7 @@ impl Cli {
     fn answer(&self, given: Given, run: impl FnOnce(&mut Context) -> Result<Exit, CliError>) -> Result<Exit, CliError> {
         let settings = self.resolve(given)?;
         // Only what a person should know: the answer says what was done.
-        Log::start(settings.log_level.unwrap_or(Level::Warn), settings.log_format)?;
+        Log::start(settings.log_level.unwrap_or(Level::Warn), settings.log_format, Writing::AtOnce)?;
         let mut context =
             Context { settings, form: self.global.form(), now: SystemClock::new().now(), out: Out::new() };
         let exit = run(&mut context)?;

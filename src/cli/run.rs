@@ -8,7 +8,7 @@ use super::flags::Pass;
 use super::{CliError, Exit};
 use crate::config::{Given, Settings, interval, loopback, watch_budget};
 use crate::daemon;
-use crate::telemetry::{Level, Log};
+use crate::telemetry::{Level, Log, Writing};
 
 /// Run the daemon in the foreground
 ///
@@ -56,8 +56,10 @@ impl Run {
 /// Runs the daemon until it is told to end. `resolve` reads the configuration, now and at every reload.
 pub fn run(resolve: &dyn Fn() -> Result<Settings, CliError>) -> Result<Exit, CliError> {
     let settings = resolve()?;
-    let log = Log::start(settings.log_level.unwrap_or(Level::Info), settings.log_format)?;
+    let log = Log::start(settings.log_level.unwrap_or(Level::Info), settings.log_format, Writing::Aside)?;
     let again = || resolve().map_err(|error| error.to_string());
-    daemon::run(settings, &again, &log)?;
+    let ended = daemon::run(settings, &again, &log);
+    log.finish();
+    ended?;
     Ok(Exit::Done)
 }

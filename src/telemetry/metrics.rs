@@ -185,6 +185,7 @@ mod tests {
             watch_budget: 100,
             cold_directories: 0,
             watch_shortage: false,
+            log_lines_lost: 0,
             registry_writable: true,
             sizes: FileSizes { database: 4_096, log: 8 },
             census: Some(Census {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub cold_directories: u64,
     /// Whether some of them are for want of watches.
     pub watch_shortage: bool,
+    /// Lines of the log that were lost.
+    pub log_lines_lost: u64,
     /// Whether the registry could be written when that was last tried.
     pub registry_writable: bool,
     /// How large the registry's files are.
@@ -75,7 +77,16 @@ type Counters<const N: usize> = Family<Labels<N>, Counter>;
 impl Snapshot {
     /// All of it, as metrics.
     pub(super) fn register(&self, registry: &mut Registry) {
-        let Self { ready, registry_writable, watches, watch_budget, cold_directories, watch_shortage, .. } = self;
+        let Self {
+            ready,
+            registry_writable,
+            watches,
+            watch_budget,
+            cold_directories,
+            watch_shortage,
+            log_lines_lost,
+            ..
+        } = self;
         let version = Gauges::default();
         set(&version, &[("version", env!("CARGO_PKG_VERSION").to_owned())], 1);
         registry.register("build_info", "Which meshd this is: always 1", version);
@@ -95,6 +106,8 @@ impl Snapshot {
         registry.register("watch_budget", "The most watches that are used", ConstGauge::new(*watch_budget));
         let help = "Directories that should be watched and are polled instead";
         registry.register("cold_directories", help, ConstGauge::new(*cold_directories));
+        let help = "Lines of the log that were lost, since whoever reads it was too slow";
+        registry.register("log_lines_lost", help, ConstCounter::new(*log_lines_lost));
         let help = "Whether directories are polled for want of watches: 1, else 0";
         registry.register("watch_shortage", help, ConstGauge::new(u64::from(*watch_shortage)));
         let help = "Whether the registry could be written when that was last tried: 1, else 0";

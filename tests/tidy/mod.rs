@@ -95,7 +95,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
 ];
 
 /// Where each library may be named: files and directories below `src`. Every dependency has its line here.
-const HOMES: [(&str, &[&str]); 34] = [
+const HOMES: [(&str, &[&str]); 33] = [
     ("notify", &["watch/backend.rs"]),
     ("rusqlite", &["registry", "relay/local"]),
     ("axum", &["api"]),
@@ -113,7 +113,6 @@ const HOMES: [(&str, &[&str]); 34] = [
     ("ratatui", &["cli/top"]),
     ("signal_hook", &["cli/top"]),
     ("tracing_subscriber", &["telemetry"]),
-    ("tracing_journald", &["telemetry"]),
     ("prometheus_client", &["telemetry"]),
     ("sd_notify", &["systemd.rs"]),
     ("toml", &["config.rs", "config"]),
@@ -137,9 +136,13 @@ const HOMES: [(&str, &[&str]); 34] = [
             "cli/doctor",
             "cli/top",
             "daemon",
+            "telemetry",
         ],
     ),
-    ("crossbeam_channel", &["scope", "relay", "watch", "engine", "api/feed.rs", "systemd.rs", "daemon.rs", "daemon"]),
+    (
+        "crossbeam_channel",
+        &["scope", "telemetry", "relay", "watch", "engine", "api/feed.rs", "systemd.rs", "daemon.rs", "daemon"],
+    ),
     ("tokio", &["api", "daemon.rs", "daemon"]),
     ("serde", ANYWHERE),
     ("serde_json", ANYWHERE),
