@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """journal.py: what the journal has of meshd, and what it is asked: every line of a meshd that really runs.
 
-  tests/journal.py [--meshd FILE] [--keep]
+  tests/journal.py [PART…] [--meshd FILE] [--keep]
 
 The daemon logs to a socket where journald would listen. Every event must have the fields that apply, its priority and an
 explanation in the message catalog. Of the lines a journal is made as journald would, and every journalctl command of
 monitoring/README.md must find what it names there and nothing else, and explain it whole.
+
+And a journal that takes nothing holds nobody up.
 
 It needs a mount namespace of its own and Debian's systemd-journal-remote, or is skipped. Exit status: 0 all hold, 1 not.
 """
@@ -233,8 +235,27 @@ def everything(args, home):
     print(f"  {len(events)} events of {len({dict(entry)['EVENT'] for entry in events})} kinds, {len(recipes())} recipes")
 
 
+def hangs(args, home):
+    """A journal that takes nothing: every change is committed, and the daemon ends when it is told to."""
+    project = os.path.join(home, "projects", "p")
+    write(project, new_manifest(1))
+    journal = os.path.join(home, "journal")
+    os.mkdir(journal)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unread:
+        unread.bind(os.path.join(journal, "socket"))
+        here = 'mount -t tmpfs tmpfs /run; mkdir /run/systemd; ln -s "$0" /run/systemd/journal'
+        with running(args, home, os.path.join(home, "projects"), flags=("--log-format", "journald"),
+                     inside=in_own_mounts(here, journal)) as meshd:
+            for number in range(1000):
+                write(os.path.join(home, "projects", f"n{number}"), new_manifest(100 + number))
+            until("every agent is there", lambda: len(meshd.agents()) == 1001)
+            until("a command is answered", lambda: meshd.answer("status")["daemon"]["running"])
+    print("  1,000 agents are there although the journal takes nothing")
+
+
 def main():
-    return run_parts(argparse.ArgumentParser(description=__doc__), {"everything": everything})
+    parts = {"everything": everything, "hangs": hangs}
+    return run_parts(argparse.ArgumentParser(description=__doc__), parts)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -45,23 +47,27 @@ impl<S: Subscriber> Layer<S> for Journal {
 /// # Errors
 /// Nobody listens where the journal should.
 pub(super) fn sink() -> io::Result<Sink> {
+    sink_at(PathBuf::from(SOCKET))
+}
+
+fn sink_at(path: PathBuf) -> io::Result<Sink> {
     let socket = UnixDatagram::unbound()?;
     // It drops what has nothing in it.
-    socket.send_to(&[], SOCKET)?;
-    Ok(Box::new(move |entry| match socket.send_to(entry, SOCKET) {
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error()) => send_as_file(entry),
+    socket.send_to(&[], &path)?;
+    Ok(Box::new(move |entry| match socket.send_to(entry, &path) {
+        Err(error) if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => send_as_file(entry, &path),
         sent => sent.map(drop),
     }))
 }
 
 /// What is too large for a datagram goes as a file that nobody can change any more.
-fn send_as_file(entry: &[u8]) -> io::Result<()> {
+fn send_as_file(entry: &[u8], path: &Path) -> io::Result<()> {
     let file = memfd_create("meshd-journal", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = std::fs::File::from(file);
     file.write_all(entry)?;
     fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?;
     let socket = UnixDatagram::unbound()?;
-    socket.connect(SOCKET)?;
+    socket.connect(path)?;
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut beside = SendAncillaryBuffer::new(&mut space);
     let files = [file.as_fd()];
@@ -106,12 +112,33 @@ impl Visit for Fields {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Seek};
     use std::sync::{Arc, Mutex};
 
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::super::lines::Writing;
     use super::*;
+
+    #[test]
+    fn what_is_too_large_for_a_datagram_goes_as_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = UnixDatagram::bind(directory.path().join("socket")).unwrap();
+        let entry = vec![b'x'; 3_000_000];
+        sink_at(directory.path().join("socket")).unwrap()(&entry).unwrap();
+        assert_eq!(journal.recv(&mut [0; 16]).unwrap(), 0, "it asked whether somebody listens");
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut beside = rustix::net::RecvAncillaryBuffer::new(&mut space);
+        rustix::net::recvmsg(&journal, &mut [], &mut beside, rustix::net::RecvFlags::empty()).unwrap();
+        let Some(rustix::net::RecvAncillaryMessage::ScmRights(mut files)) = beside.drain().next() else {
+            panic!("no file came")
+        };
+        let mut file = std::fs::File::from(files.next().unwrap());
+        let mut said = Vec::new();
+        file.seek(io::SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut said).unwrap();
+        assert!(said == entry && file.write_all(b"x").is_err());
+    }
 
     #[test]
     fn a_line_has_its_fields_whatever_is_in_them() {
