@@ -431,8 +431,13 @@ impl Runner {
             self.sweep_or_retry(occasion, retry_in);
             return;
         }
+        let begun = monotonic();
         match self.engine.reconcile(&scope) {
-            Ok(pass) => self.passed(&scope, occasion, &pass, since),
+            Ok(pass) => {
+                let (places, changes) = (named(&scope).count(), pass.outcome.applied.len());
+                self.engine.telemetry.passed(places, changes, begun.elapsed());
+                self.passed(&scope, occasion, &pass, since);
+            }
             Err(error) => self.failed(scope, &error, retry_in),
         }
     }

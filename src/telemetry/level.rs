@@ -15,7 +15,7 @@ pub enum Level {
     Warn,
     /// One line an action.
     Info,
-    /// Idle sweeps too.
+    /// Passes that change nothing, and idle sweeps too.
     Debug,
     /// Every single thing.
     Trace,

@@ -70,6 +70,12 @@ impl Telemetry {
         self.metrics.change_to_commit.observe(after.as_secs_f64());
     }
 
+    /// Tells of a pass over some places, for whoever wants to see what meshd hears.
+    pub fn passed(&self, places: usize, changes: usize, took: Duration) {
+        let ms = took.as_secs_f64() * 1_000.0;
+        tracing::debug!("looked at {places} places in {ms:.1} ms, {changes} changes");
+    }
+
     /// Tells of a sweep.
     pub fn swept(&self, took: Duration) {
         self.metrics.sweeps.inc();
