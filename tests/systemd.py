@@ -214,7 +214,7 @@ def registered(_deb):
     message = "d18b93d33ccbf015530a13a36f4eac80"
     SYSTEM.says(agent, f"MESSAGE_ID={message}", f"AGENT_ID={agent}")
     explained = out("journalctl", "--no-pager", "-x", f"MESSAGE_ID={message}", f"AGENT_ID={agent}")
-    must(f"Subject: Agent {agent} was registered" in explained and f"meshd deny {path}" in explained,
+    must(f"Subject: Agent {agent} was registered" in explained and f"at {path}/.dork/agent.json" in explained,
          f"`journalctl -x` explains it: {explained}")
     held("by MESSAGE_ID too, and `journalctl -x` explains it from the catalog")
 
