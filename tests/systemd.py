@@ -362,6 +362,22 @@ def upgrade(deb):
     held("an upgrade starts none that does not, and leaves the configuration alone")
 
 
+def image(deb):
+    SYSTEM.ctl("start", "meshd.service")
+    pid, before, root = SYSTEM.fresh(), SYSTEM.listed(), "/srv/image"
+    os.makedirs(f"{root}/var/lib/dpkg/info")
+    os.makedirs(f"{root}/var/lib/dpkg/updates")
+    configure("", f"{root}/var/lib/dpkg/status")
+    dpkg = ("dpkg", f"--root={root}", "--force-script-chrootless", "--force-depends")
+    out(*dpkg, "--install", deb)
+    configure("", f"{root}/var/lib/meshd/registry.db")
+    out(*dpkg, "--remove", "meshd")
+    out(*dpkg, "--purge", "meshd")
+    must(not os.path.lexists(f"{root}/var/lib/meshd"), "what was kept in the image is purged")
+    must(SYSTEM.pid() == pid and SYSTEM.listed() == before, "the daemon of this machine runs, with its agents")
+    held("installed into an image and purged from it, nothing of this machine is touched")
+
+
 def users_unit(deb):
     out("useradd", "--create-home", "--home-dir", "/home/ann", "--shell", "/bin/bash", "ann")
     os.chmod("/home/ann", 0o700)
@@ -411,7 +427,8 @@ def removed(_deb):
     held("purged, nothing of it is left but the manifests and what lies in homes")
 
 
-PARTS = (install, ready, drop_in, registered, reload, fed, hung, killed, stopped, over_tcp, well, upgrade, users_unit, removed)
+PARTS = (install, ready, drop_in, registered, reload, fed, hung, killed, stopped, over_tcp, well, upgrade, image, users_unit,
+         removed)
 
 
 # -- in the container ----------------------------------------------------------------
