@@ -35,6 +35,7 @@ mod send;
 mod show;
 mod status;
 mod sync;
+mod systems;
 mod top;
 mod unregister;
 mod update;
@@ -176,7 +177,7 @@ impl Cli {
         Log::start(settings.log_level.unwrap_or(Level::Warn), settings.log_format, Writing::AtOnce)?;
         let mut context =
             Context { settings, form: self.global.form(), now: SystemClock::new().now(), out: Out::new() };
-        let exit = run(&mut context)?;
+        let exit = run(&mut context).map_err(|error| systems::pointed_to(error, &context.settings))?;
         context.out.flush()?;
         Ok(exit)
     }
