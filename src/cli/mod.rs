@@ -136,11 +136,7 @@ impl Cli {
             Command::Roots(command) => self.answer(Given::default(), |context| roots::run(command, context)),
             Command::Events(command) => self.answer(Given::default(), |context| events::run(command, context)),
             // What is wrong with the settings is for it to tell.
-            Command::Doctor(_) => {
-                let flags = self.global.given();
-                let settings = Settings::resolve(flags.clone(), &|variable| std::env::var_os(variable));
-                doctor::run(settings, &flags, self.global.form())
-            }
+            Command::Doctor(_) => doctor::run(&self.global.given(), self.global.form()),
             // A line of the log would be written across the screen.
             Command::Top(_) => top::run(self.resolve(Given::default())?, self.global.form()),
             Command::Register(command) => self.answer(Given::default(), |context| register::run(command, context)),

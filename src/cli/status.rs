@@ -64,7 +64,9 @@ fn print_daemon(daemon: &DaemonState, settings: &Settings, out: &mut Out) -> Res
     let Some(facts) = &daemon.facts else {
         return match &daemon.error {
             Some(error) => out.line(format_args!("daemon: {error}")),
-            None if systems::is_elsewhere(settings) => out.line(format_args!("daemon: not running; {}", systems::ASKED)),
+            None if systems::is_elsewhere(settings) => {
+                out.line(format_args!("daemon: not running; {}", systems::ASKED))
+            }
             None => out.line("daemon: not running; what follows is what the last pass found"),
         };
     };

@@ -14,8 +14,7 @@ pub const STATE_DIR: &str = "/var/lib/meshd";
 const SOCKET: &str = "/run/meshd/meshd.sock";
 
 /// What to say to whoever may mean the system's daemon.
-pub const ASKED: &str =
-    "the system's daemon is asked with `--state-dir /var/lib/meshd --socket /run/meshd/meshd.sock`";
+pub const ASKED: &str = "the system's daemon is asked with `--state-dir /var/lib/meshd --socket /run/meshd/meshd.sock`";
 
 /// The same as a command to paste, for an examination.
 pub const DOCTOR: &str = "sudo meshd doctor --state-dir /var/lib/meshd --socket /run/meshd/meshd.sock";
@@ -40,12 +39,8 @@ fn is_there(socket: &Path) -> bool {
 
 /// An error for want of a daemon or a registry, with where those of the system are.
 pub fn pointed_to(error: CliError, settings: &Settings) -> CliError {
-    match error {
-        CliError::NoRegistry(_) | CliError::Client(ClientError::NoDaemon(_)) if is_elsewhere(settings) => {
-            CliError::BesideSystems(Box::new(error))
-        }
-        error => error,
-    }
+    let is_for_want = matches!(error, CliError::NoRegistry(_) | CliError::Client(ClientError::NoDaemon(_)));
+    if is_for_want && is_elsewhere(settings) { CliError::BesideSystems(Box::new(error)) } else { error }
 }
 
 #[cfg(test)]
