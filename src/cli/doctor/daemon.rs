@@ -29,7 +29,7 @@ pub fn check(patient: &Patient) -> Vec<Finding> {
         Err(error) if patient.is_foreign() => vec![
             Finding::needs_person("daemon", error)
                 .advise("ask as the user whose daemon it is")
-                .command(patient.by_its_owner()),
+                .command(patient.meshd("doctor")),
         ],
         Err(error) => vec![
             Finding::needs_person("daemon", error)

@@ -140,15 +140,10 @@ impl Patient {
         Ok(Self { settings, config_error, daemon, owner, clock: SystemClock::new(), registry, units, flags })
     }
 
-    /// A command of meshd to paste that is about the same registry and daemon.
+    /// A command of meshd to paste that is about the same registry and daemon, and leaves everything to its owner.
     fn meshd(&self, arguments: &str) -> String {
-        self.flags.iter().fold(format!("meshd {arguments}"), |command, flag| format!("{command} {flag}"))
-    }
-
-    /// The same examination by whoever may look at everything.
-    fn by_its_owner(&self) -> String {
-        let doctor = self.meshd("doctor");
-        if self.is_systems() { format!("sudo {doctor}") } else { format!("sudo -u '#{}' {doctor}", self.owner) }
+        let sudo = sudo(rustix::process::geteuid().as_raw(), self.owner, self.is_systems());
+        self.flags.iter().fold(format!("{sudo}meshd {arguments}"), |command, flag| format!("{command} {flag}"))
     }
 
     /// Whether its state directory is another user's, who alone may look into it.
@@ -199,6 +194,17 @@ impl Patient {
     }
 }
 
+/// What comes before a command of `me` about what is `owner`'s: what another makes there, the owner cannot use. The user of
+/// the system's unit is nobody's to become, so there it is root.
+fn sudo(me: u32, owner: u32, is_systems: bool) -> String {
+    match (me, owner) {
+        (me, owner) if me == owner => String::new(),
+        (0, _) if is_systems => String::new(),
+        (_, owner) if is_systems || owner == 0 => "sudo ".to_owned(),
+        (_, owner) => format!("sudo -u '#{owner}' "),
+    }
+}
+
 /// A path as it was given, as a word that means the same in any directory. `~` is for meshd to read.
 fn pasted(path: &Path) -> String {
     let absolute = if path.starts_with("~") { None } else { std::path::absolute(path).ok() };
@@ -244,5 +250,27 @@ fn print(examination: &Examination, out: &mut Out) -> Result<(), CliError> {
         0 => out.line(format_args!("nothing needs a person; {notes}")),
         1 => out.line(format_args!("1 finding needs a person (!!); {notes}")),
         many => out.line(format_args!("{many} findings need a person (!!); {notes}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_about_what_is_another_users_is_run_by_that_user() {
+        let system = |me| sudo(me, 61_234, true);
+        assert_eq!(
+            [sudo(1000, 1000, false), sudo(1000, 0, false), system(1000), system(0)],
+            ["", "sudo ", "sudo ", ""]
+        );
+        assert_eq!([sudo(1000, 1001, false), sudo(0, 1000, false)], ["sudo -u '#1001' ", "sudo -u '#1000' "]);
+    }
+
+    #[test]
+    fn a_path_that_is_pasted_means_the_same_in_any_directory() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(pasted(Path::new("a b")), paste::quoted(&here.join("a b")));
+        assert_eq!(pasted(Path::new("~/c.toml")), "'~/c.toml'");
     }
 }

@@ -52,7 +52,7 @@ fn unreadable(patient: &Patient, file: &Path, error: &RegistryError) -> Finding 
             .command(format!("fuser -v {word}")),
         RegistryError::Io(_) if patient.is_foreign() => Finding::needs_person("registry", error)
             .advise("ask as the user whose meshd it is")
-            .command(patient.by_its_owner()),
+            .command(patient.meshd("doctor")),
         RegistryError::Full
         | RegistryError::Io(_)
         | RegistryError::ReadOnly

@@ -60,7 +60,7 @@ fn endpoints(patient: &Patient) -> Vec<Finding> {
     if missing == 0 && left == 0 {
         return vec![Finding::ok("endpoints", format_args!("{agents}, each with its endpoint"))];
     }
-    let found = format!("{missing} of {agents} have none, and {left} belong to no agent that is recorded");
+    let found = format!("{missing} of {agents} without one, and {left} of no agent that is recorded");
     vec![
         Finding::note("endpoints", found)
             .advise("a pass puts that right; endpoints that others made stay")
@@ -87,7 +87,7 @@ fn unreadable(patient: &Patient, error: &PostError) -> Finding {
         PostError::Store(StoreError::Busy) => {
             needs.advise("another program holds it for long").command(format!("fuser -v {word}"))
         }
-        _ if patient.is_foreign() => needs.advise("ask as the user whose meshd it is").command(patient.by_its_owner()),
+        _ if patient.is_foreign() => needs.advise("ask as the user whose meshd it is").command(patient.meshd("doctor")),
         PostError::Store(StoreError::Io(_) | StoreError::Sqlite(_))
         | PostError::Mail(_)
         | PostError::NoEndpoint(_)
