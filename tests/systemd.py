@@ -114,6 +114,12 @@ class Service:
     def meshd(self, *arguments):
         return out("/usr/bin/meshd", *arguments, *self.flags, **self.more)
 
+    def examined(self):
+        """What doctor says, which must find nothing that needs a person."""
+        done = run("/usr/bin/meshd", "doctor", *self.flags, **self.more)
+        must(done.returncode == 0, f"doctor finds nothing that needs a person: {done.stdout}{done.stderr}")
+        return done.stdout
+
     def listed(self):
         """The projects of all agents that are not unreachable, by their names. Asked without a configuration: also
         while that is ill."""
@@ -321,6 +327,11 @@ def well(_deb):
     lines = [line for line in SYSTEM.journal().splitlines() if UNWELL.search(line)]
     must(not lines, f"the journal has nothing of a refusal: {lines[:5]}")
     held("under all of its hardening nothing was refused to it, and no system call was forbidden")
+    examined = SYSTEM.examined()
+    must("not started by a unit" not in examined, f"doctor knows its unit: {examined}")
+    must("meshd doctor --state-dir /var/lib/meshd" in run("/usr/bin/meshd", "doctor").stdout,
+         "who asks without flags is told where the system's daemon is")
+    held("`meshd doctor` finds nothing that needs a person")
 
 
 def over_tcp(_deb):
@@ -394,6 +405,10 @@ def users_unit(deb):
     must(os.stat("/home/ann/projects/shop/.dork/agent.json").st_uid == user, "the manifest is hers")
     service.says("agent.registered", "_SYSTEMD_USER_UNIT=meshd.service", "EVENT=agent.registered")
     held("a user's unit: started by her own systemd, in a private home; the commands find it without a flag")
+    by_root = Service(flags=("--state-dir", "/home/ann/.local/state/meshd"))
+    for examined in (service.examined(), by_root.examined()):
+        must("not started by a unit" not in examined and "/home/ann/projects: online" in examined, f"it is well: {examined}")
+    held("`meshd doctor` finds nothing that needs a person, asked by her and by root")
     pid = service.fresh()
     os.kill(pid, signal.SIGKILL)
     must(service.again(pid) == 1 and "shop" in service.listed(), "it was restarted")
