@@ -4,6 +4,7 @@ use super::keeper::Keeper;
 use super::{Finding, Patient, process};
 use crate::daemon::{Budget, Limit, Limits};
 use crate::report::DaemonFacts;
+use crate::report::wording::directories;
 
 /// Watches of one inotify instance, as the watcher has them.
 const WATCHES_PER_INSTANCE: u64 = 4_096;
@@ -57,8 +58,8 @@ fn watches(patient: &Patient, granted: Limit, used: u64) -> Finding {
     if *cold == 0 {
         return Finding::ok("watches", found);
     }
-    let cold_ones = if *cold == 1 { "1 directory is".to_owned() } else { format!("{cold} directories are") };
-    let finding = Finding::needs_person("watches", format_args!("{cold_ones} polled for want of watches: {found}"));
+    let found = format!("for want of watches some are polled, {}: {found}", directories(*cold));
+    let finding = Finding::needs_person("watches", found);
     let finding = facts.degraded.iter().fold(finding, |finding, why| finding.advise(crate::agent::Shown::text(why)));
     // What others use is theirs: what is needed must fit beside it, and into the share.
     let must = needed.saturating_mul(SHARE).max(used.saturating_add(*cold));

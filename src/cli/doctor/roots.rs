@@ -113,6 +113,9 @@ fn not_yet(root: &Path, patient: &Patient) -> Finding {
                 .advise("the configuration was changed since: have the daemon read it again")
                 .command_if_any(Keeper::of(patient).reload())
         }
+        Ok(_) if systems::is_elsewhere(&patient.settings) => {
+            Finding::note(shown(root), "configured, and nobody looks at it for this registry")
+        }
         Ok(_) => Finding::note(shown(root), "configured, and not looked at yet").command(patient.meshd("reconcile")),
         Err(error) => absent(root, error),
     }

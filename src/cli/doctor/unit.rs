@@ -93,7 +93,7 @@ fn of_unit(unit: &Unit, role: Role) -> Vec<Finding> {
     };
     let again = unit.get("NRestarts").parse().unwrap_or(0_u64);
     let again = if again == 0 { String::new() } else { format!(", started again {}", count(again, "time")) };
-    if unit.get("SubState").starts_with("auto-restart") {
+    if unit.ends_again_and_again() {
         let found = format!("it ends again and again ({}){again}", Shown::text(unit.get("Result")));
         return vec![wrong(&found).advise("its log says why").command(unit.log())];
     }
@@ -172,7 +172,11 @@ impl Unit {
     }
 
     fn is_active(&self) -> bool {
-        ["active", "reloading", "activating"].contains(&self.get("ActiveState"))
+        ["active", "reloading", "activating"].contains(&self.get("ActiveState")) && !self.ends_again_and_again()
+    }
+
+    fn ends_again_and_again(&self) -> bool {
+        self.get("SubState").starts_with("auto-restart")
     }
 
     fn is_masked(&self) -> bool {
