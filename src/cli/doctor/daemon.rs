@@ -1,5 +1,6 @@
 //! The daemon: whether one runs and answers, whether it is ready, and whether it is the one that is installed.
 
+use std::fmt::Display;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -66,6 +67,9 @@ fn running(facts: &DaemonFacts, patient: &Patient) -> Vec<Finding> {
                 .advise("make room or give the permission back; the daemon tries again by itself"),
         );
     }
+    if let (Some(why), Some(address)) = (&facts.http_error, patient.settings.http) {
+        findings.push(not_served(address, Shown::text(why)));
+    }
     if facts.missed_events > 0 {
         let missed = facts.missed_events;
         findings.push(
@@ -116,14 +120,13 @@ fn not_answering(patient: &Patient) -> Finding {
 /// Whether somebody else listens where a daemon that is started would.
 fn taken(address: SocketAddr) -> Option<Finding> {
     TcpStream::connect_timeout(&address, CONNECTED_WITHIN).ok()?;
-    Some(
-        Finding::needs_person(
-            "http",
-            format_args!("another program listens at {address}: a daemon could not be started"),
-        )
-        .advise("end that, or name another port: `http` in the configuration")
-        .command(format!("sudo ss -ltnp 'sport = :{}'", address.port())),
-    )
+    Some(not_served(address, format_args!("another program listens at {address}, where a daemon would serve HTTP")))
+}
+
+fn not_served(address: SocketAddr, why: impl Display) -> Finding {
+    Finding::needs_person("http", why)
+        .advise("where another program has the address, end that or name another one: `http` in the configuration")
+        .command(format!("sudo ss -ltnp 'sport = :{}'", address.port()))
 }
 
 fn were(changes: u64) -> String {
