@@ -225,6 +225,14 @@ def registered(_deb):
     held("by MESSAGE_ID too, and `journalctl -x` explains it from the catalog")
 
 
+def examined(_deb):
+    said = SYSTEM.examined()
+    must("not started by a unit" not in said, f"doctor knows its unit: {said}")
+    must("meshd doctor --state-dir /var/lib/meshd" in run("/usr/bin/meshd", "doctor").stdout,
+         "who asks without flags is told where the system's daemon is")
+    held("`meshd doctor` finds nothing that needs a person")
+
+
 def reload(_deb):
     pid, before, since = SYSTEM.fresh(), SYSTEM.listed(), cursor()
     project(MORE, "added")
@@ -327,11 +335,6 @@ def well(_deb):
     lines = [line for line in SYSTEM.journal().splitlines() if UNWELL.search(line)]
     must(not lines, f"the journal has nothing of a refusal: {lines[:5]}")
     held("under all of its hardening nothing was refused to it, and no system call was forbidden")
-    examined = SYSTEM.examined()
-    must("not started by a unit" not in examined, f"doctor knows its unit: {examined}")
-    must("meshd doctor --state-dir /var/lib/meshd" in run("/usr/bin/meshd", "doctor").stdout,
-         "who asks without flags is told where the system's daemon is")
-    held("`meshd doctor` finds nothing that needs a person")
 
 
 def over_tcp(_deb):
@@ -406,8 +409,8 @@ def users_unit(deb):
     service.says("agent.registered", "_SYSTEMD_USER_UNIT=meshd.service", "EVENT=agent.registered")
     held("a user's unit: started by her own systemd, in a private home; the commands find it without a flag")
     by_root = Service(flags=("--state-dir", "/home/ann/.local/state/meshd"))
-    for examined in (service.examined(), by_root.examined()):
-        must("not started by a unit" not in examined and "/home/ann/projects: online" in examined, f"it is well: {examined}")
+    for said in (service.examined(), by_root.examined()):
+        must("not started by a unit" not in said and "/home/ann/projects: online" in said, f"it is well: {said}")
     held("`meshd doctor` finds nothing that needs a person, asked by her and by root")
     pid = service.fresh()
     os.kill(pid, signal.SIGKILL)
@@ -442,8 +445,8 @@ def removed(_deb):
     held("purged, nothing of it is left but the manifests and what lies in homes")
 
 
-PARTS = (install, ready, drop_in, registered, reload, fed, hung, killed, stopped, over_tcp, well, upgrade, image, users_unit,
-         removed)
+PARTS = (install, ready, drop_in, registered, examined, reload, fed, hung, killed, stopped, over_tcp, well, upgrade, image,
+         users_unit, removed)
 
 
 # -- in the container ----------------------------------------------------------------
