@@ -81,7 +81,7 @@ impl Lock {
     ///
     /// A lock that a command holds is waited for; one that a daemon holds is not, since that holds it for life.
     pub fn take(state_dir: &Path, what: What, wait: Duration) -> Result<Self, LockError> {
-        let path = state_dir.join(FILE);
+        let path = file(state_dir);
         let unusable = |file: &Path, source| LockError::Unusable { file: file.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(|error| unusable(state_dir, error))?;
         let mut options = OpenOptions::new();
@@ -137,7 +137,13 @@ pub fn socket(state_dir: &Path) -> Option<PathBuf> {
 /// Who says of itself that it holds the lock of `state_dir`. It may have been killed since. The lock is not touched.
 #[must_use]
 pub fn said_holder(state_dir: &Path) -> Option<Holder> {
-    holder(&mut File::open(state_dir.join(FILE)).ok()?)
+    holder(&mut File::open(file(state_dir)).ok()?)
+}
+
+/// The lock file of `state_dir`.
+#[must_use]
+pub fn file(state_dir: &Path) -> PathBuf {
+    state_dir.join(FILE)
 }
 
 fn holder(file: &mut File) -> Option<Holder> {

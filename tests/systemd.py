@@ -114,6 +114,12 @@ class Service:
     def meshd(self, *arguments):
         return out("/usr/bin/meshd", *arguments, *self.flags, **self.more)
 
+    def examined(self):
+        """What doctor says, which must find nothing that needs a person."""
+        done = run("/usr/bin/meshd", "doctor", *self.flags, **self.more)
+        must(done.returncode == 0, f"doctor finds nothing that needs a person: {done.stdout}{done.stderr}")
+        return done.stdout
+
     def listed(self):
         """The projects of all agents that are not unreachable, by their names. Asked without a configuration: also
         while that is ill."""
@@ -214,9 +220,17 @@ def registered(_deb):
     message = "d18b93d33ccbf015530a13a36f4eac80"
     SYSTEM.says(agent, f"MESSAGE_ID={message}", f"AGENT_ID={agent}")
     explained = out("journalctl", "--no-pager", "-x", f"MESSAGE_ID={message}", f"AGENT_ID={agent}")
-    must(f"Subject: Agent {agent} was registered" in explained and f"meshd deny {path}" in explained,
+    must(f"Subject: Agent {agent} was registered" in explained and f"at {path}/.dork/agent.json" in explained,
          f"`journalctl -x` explains it: {explained}")
     held("by MESSAGE_ID too, and `journalctl -x` explains it from the catalog")
+
+
+def examined(_deb):
+    said = SYSTEM.examined()
+    must("not started by a unit" not in said, f"doctor knows its unit: {said}")
+    must("meshd doctor --state-dir /var/lib/meshd" in run("/usr/bin/meshd", "doctor").stdout,
+         "who asks without flags is told where the system's daemon is")
+    held("`meshd doctor` finds nothing that needs a person")
 
 
 def reload(_deb):
@@ -362,6 +376,22 @@ def upgrade(deb):
     held("an upgrade starts none that does not, and leaves the configuration alone")
 
 
+def image(deb):
+    SYSTEM.ctl("start", "meshd.service")
+    pid, before, root = SYSTEM.fresh(), SYSTEM.listed(), "/srv/image"
+    os.makedirs(f"{root}/var/lib/dpkg/info")
+    os.makedirs(f"{root}/var/lib/dpkg/updates")
+    configure("", f"{root}/var/lib/dpkg/status")
+    dpkg = ("dpkg", f"--root={root}", "--force-script-chrootless", "--force-depends")
+    out(*dpkg, "--install", deb)
+    configure("", f"{root}/var/lib/meshd/registry.db")
+    out(*dpkg, "--remove", "meshd")
+    out(*dpkg, "--purge", "meshd")
+    must(not os.path.lexists(f"{root}/var/lib/meshd"), "what was kept in the image is purged")
+    must(SYSTEM.pid() == pid and SYSTEM.listed() == before, "the daemon of this machine runs, with its agents")
+    held("installed into an image and purged from it, nothing of this machine is touched")
+
+
 def users_unit(deb):
     out("useradd", "--create-home", "--home-dir", "/home/ann", "--shell", "/bin/bash", "ann")
     os.chmod("/home/ann", 0o700)
@@ -378,6 +408,10 @@ def users_unit(deb):
     must(os.stat("/home/ann/projects/shop/.dork/agent.json").st_uid == user, "the manifest is hers")
     service.says("agent.registered", "_SYSTEMD_USER_UNIT=meshd.service", "EVENT=agent.registered")
     held("a user's unit: started by her own systemd, in a private home; the commands find it without a flag")
+    by_root = Service(flags=("--state-dir", "/home/ann/.local/state/meshd"))
+    for said in (service.examined(), by_root.examined()):
+        must("not started by a unit" not in said and "/home/ann/projects: online" in said, f"it is well: {said}")
+    held("`meshd doctor` finds nothing that needs a person, asked by her and by root")
     pid = service.fresh()
     os.kill(pid, signal.SIGKILL)
     must(service.again(pid) == 1 and "shop" in service.listed(), "it was restarted")
@@ -411,7 +445,8 @@ def removed(_deb):
     held("purged, nothing of it is left but the manifests and what lies in homes")
 
 
-PARTS = (install, ready, drop_in, registered, reload, fed, hung, killed, stopped, over_tcp, well, upgrade, users_unit, removed)
+PARTS = (install, ready, drop_in, registered, examined, reload, fed, hung, killed, stopped, over_tcp, well, upgrade, image,
+         users_unit, removed)
 
 
 # -- in the container ----------------------------------------------------------------

@@ -16,6 +16,7 @@ use crate::config::{canonical, homes};
 use crate::daemon::assemble::{self, Scanned};
 use crate::disk::{Candidate, Kept, candidates, stat};
 use crate::registration::{self, Register, RegistrationError, Steps};
+use crate::report::wording::directories;
 use crate::report::{CandidateReport, put_path};
 
 /// Find directories that look like agent projects and have no manifest
@@ -226,7 +227,8 @@ impl Progress {
         if self.told.is_some_and(|told| told.elapsed() >= TELL_EVERY) {
             self.told = Some(clock::monotonic());
             // That nobody can be told changes nothing about what is found.
-            let _ = write!(std::io::stderr(), "\r{looked} directories");
+            let looked = directories(u64::try_from(looked).unwrap_or(u64::MAX));
+            let _ = write!(std::io::stderr(), "\r{looked}");
         }
     }
 }

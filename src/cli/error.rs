@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use super::Exit;
+use super::{Exit, systems};
 use crate::agent::Shown;
 use crate::api::client::ClientError;
 use crate::config::ConfigError;
@@ -44,6 +44,9 @@ pub enum CliError {
     /// The daemon did not do it.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// There is no daemon or no registry here, and the system's daemon runs.
+    #[error("{0}; {asked}", asked = systems::ASKED)]
+    BesideSystems(Box<Self>),
     /// Somebody else writes the registry.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -105,6 +108,7 @@ impl CliError {
                 of_registry(error)
             }
             Self::Client(ClientError::NoDaemon(_)) => Exit::DaemonNeeded,
+            Self::BesideSystems(error) => error.exit(),
             Self::Lock(error) | Self::Daemon(DaemonError::Lock(error)) => of_lock(error),
             Self::Output(_)
             | Self::Pages { .. }

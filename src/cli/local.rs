@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::CliError;
+use super::{CliError, systems};
+use crate::agent::Shown;
 use crate::api::client::{Client, ClientError};
 use crate::clock::monotonic;
 use crate::config::Settings;
@@ -12,7 +13,7 @@ use crate::decide::Action;
 use crate::disk::Unwatched;
 use crate::engine::{Engine, MeshCore, ReconcileResult};
 use crate::lock::{Holder, Lock, LockError, What};
-use crate::registry::AgentRegistry;
+use crate::registry::{AgentRegistry, Reader, RegistryError};
 use crate::scope::Scope;
 
 /// How long a command waits for another one, and for a daemon that has the lock but does not listen yet.
@@ -48,10 +49,15 @@ fn through_daemon_or_core_with<T>(
         }
         match Lock::take(&settings.state_dir, What::Command, WAIT) {
             Ok(lock) => {
+                let is_new = matches!(Reader::open(&settings.registry()), Err(RegistryError::Missing(_)));
                 let (core, scanned) = assemble::core_for_command(settings, named)?;
                 let done = here(&core, &scanned);
                 core.stop();
                 drop(lock);
+                if is_new && systems::is_elsewhere(settings) {
+                    let made = settings.registry();
+                    tracing::warn!("{} was made and is a registry of its own; {}", Shown::path(&made), systems::ASKED);
+                }
                 return done;
             }
             // It was started just now, or is just ending: either its socket is there soon, or its lock is free.

@@ -35,6 +35,7 @@ mod send;
 mod show;
 mod status;
 mod sync;
+mod systems;
 mod top;
 mod unregister;
 mod update;
@@ -135,11 +136,7 @@ impl Cli {
             Command::Roots(command) => self.answer(Given::default(), |context| roots::run(command, context)),
             Command::Events(command) => self.answer(Given::default(), |context| events::run(command, context)),
             // What is wrong with the settings is for it to tell.
-            Command::Doctor(_) => {
-                let flags = self.global.given();
-                let settings = Settings::resolve(flags.clone(), &|variable| std::env::var_os(variable));
-                doctor::run(settings, &flags, self.global.form())
-            }
+            Command::Doctor(_) => doctor::run(&self.global.given(), self.global.form()),
             // A line of the log would be written across the screen.
             Command::Top(_) => top::run(self.resolve(Given::default())?, self.global.form()),
             Command::Register(command) => self.answer(Given::default(), |context| register::run(command, context)),
@@ -176,7 +173,7 @@ impl Cli {
         Log::start(settings.log_level.unwrap_or(Level::Warn), settings.log_format, Writing::AtOnce)?;
         let mut context =
             Context { settings, form: self.global.form(), now: SystemClock::new().now(), out: Out::new() };
-        let exit = run(&mut context)?;
+        let exit = run(&mut context).map_err(|error| systems::pointed_to(error, &context.settings))?;
         context.out.flush()?;
         Ok(exit)
     }

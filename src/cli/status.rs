@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::out::Out;
-use super::{CliError, Context, Exit, Form, roots};
+use super::{CliError, Context, Exit, Form, roots, systems};
 use crate::api::client::{Client, ClientError};
+use crate::config::Settings;
 use crate::report::wording::count;
 use crate::report::{DaemonFacts, DaemonState, ProblemReport, RootReport, StatusReport};
 
@@ -27,7 +28,10 @@ pub fn run(_: &Status, context: &mut Context) -> Result<Exit, CliError> {
     let report = StatusReport::of(registry.as_ref(), &context.settings.registry(), state(daemon), &context.now)?;
     match context.form {
         Form::Json => context.out.json(&report)?,
-        Form::Text => print(&report, registry.is_some(), &mut context.out)?,
+        Form::Text => {
+            print_daemon(&report.daemon, &context.settings, &mut context.out)?;
+            print(&report, registry.is_some(), &mut context.out)?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -42,7 +46,6 @@ fn state(daemon: Result<DaemonFacts, ClientError>) -> DaemonState {
 }
 
 fn print(report: &StatusReport, has_registry: bool, out: &mut Out) -> Result<(), CliError> {
-    print_daemon(&report.daemon, out)?;
     if !has_registry {
         let none = &report.registry;
         return out.line(format_args!(
@@ -57,10 +60,13 @@ fn print(report: &StatusReport, has_registry: bool, out: &mut Out) -> Result<(),
     print_problems(&report.problems, out)
 }
 
-fn print_daemon(daemon: &DaemonState, out: &mut Out) -> Result<(), CliError> {
+fn print_daemon(daemon: &DaemonState, settings: &Settings, out: &mut Out) -> Result<(), CliError> {
     let Some(facts) = &daemon.facts else {
         return match &daemon.error {
             Some(error) => out.line(format_args!("daemon: {error}")),
+            None if systems::is_elsewhere(settings) => {
+                out.line(format_args!("daemon: not running; {}", systems::ASKED))
+            }
             None => out.line("daemon: not running; what follows is what the last pass found"),
         };
     };

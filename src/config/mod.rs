@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use error::ConfigError;
 pub use exclude::Exclude;
 pub use given::Given;
-pub use paths::{canonical, homes};
+pub use paths::{canonical, home, homes};
 pub use relay::RelayKind;
 pub use value::{duration, interval, loopback, watch_budget};
 

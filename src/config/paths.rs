@@ -116,6 +116,12 @@ pub fn homes() -> BTreeSet<PathBuf> {
     said.into_iter().chain(recorded).filter(|home| home.is_absolute()).map(|home| canonical(&home)).collect()
 }
 
+/// The home of a user, as the user database has it.
+#[must_use]
+pub fn home(user: u32) -> Option<PathBuf> {
+    home_of(&std::fs::read("/etc/passwd").ok()?, user)
+}
+
 /// The home of a user in the text of `/etc/passwd`.
 pub(super) fn home_of(users: &[u8], user: u32) -> Option<PathBuf> {
     users.split(|byte| *byte == b'\n').find_map(|line| {

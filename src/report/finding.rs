@@ -95,6 +95,15 @@ impl Finding {
         self.commands.push(command.to_string());
         self
     }
+
+    /// The same, where there is a command for it.
+    #[must_use]
+    pub fn command_if_any(self, command: Option<impl Display>) -> Self {
+        match command {
+            Some(command) => self.command(command),
+            None => self,
+        }
+    }
 }
 
 impl Examination {

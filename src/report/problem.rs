@@ -52,17 +52,23 @@ impl ProblemReport {
 
 /// What a person can do about a problem, among all that are known. Of a contested id the claimant is told where it stands.
 #[must_use]
-pub fn remedy_among<'a>(problem: &Problem, mut all: impl Iterator<Item = &'a Problem>) -> &'static str {
-    let is_contested = |other: &Problem| other.kind == ProblemKind::Contested && other.id == problem.id;
-    if problem.kind == ProblemKind::DuplicateId && problem.id.is_some() && all.any(is_contested) {
+pub fn remedy_among<'a>(problem: &Problem, all: impl Iterator<Item = &'a Problem>) -> &'static str {
+    if is_contender(problem, all) {
         return "the id is contested: it comes to this project after the wait, or now: `meshd relocate --accept ID PATH`";
     }
     remedy(problem.kind)
 }
 
+/// Whether it is that of the project to which a contested id goes after the wait.
+#[must_use]
+pub fn is_contender<'a>(problem: &Problem, mut all: impl Iterator<Item = &'a Problem>) -> bool {
+    let is_contested = |other: &Problem| other.kind == ProblemKind::Contested && other.id == problem.id;
+    problem.kind == ProblemKind::DuplicateId && problem.id.is_some() && all.any(is_contested)
+}
+
 /// What a person can do about a problem of this kind.
 #[must_use]
-pub fn remedy(kind: ProblemKind) -> &'static str {
+fn remedy(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::Unreadable => {
             "repair or delete the manifest, or give the permission back; until then the agent stays as it was last read"

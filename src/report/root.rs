@@ -70,7 +70,7 @@ impl RootReport {
             path_hex,
             state: state.map_or("new", RootState::as_str),
             why: state.map(RootState::why).filter(|why| !why.is_empty()).map(str::to_owned),
-            remedy: state.and_then(|state| remedy(&root.path, state)),
+            remedy: state.and_then(RootRemedy::of).map(|remedy| remedy.put(&root.path)),
             since: root.since.clone(),
             agents,
             watches: heard.map(|heard| heard.watches),
@@ -94,18 +94,40 @@ impl RootReport {
 }
 
 /// What a person can do about a root that is not online.
-fn remedy(root: &Path, state: &RootState) -> Option<String> {
-    let accept = || format!("meshd roots accept {}", paste::quoted(root));
-    match state {
-        RootState::Online => None,
-        RootState::Offline(why) if why == RootState::REPLACED => {
-            Some(format!("if what is there now is meant: {}", accept()))
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootRemedy {
+    /// In a sentence; where a command belongs to it, it ends with what that is for.
+    pub to_do: &'static str,
+    /// Whether saying that what is there now is meant is a way out: `meshd roots accept`.
+    pub is_accepted: bool,
+}
+
+impl RootRemedy {
+    /// What can be done about this state; nothing is to be about a root that is online.
+    #[must_use]
+    pub fn of(state: &RootState) -> Option<Self> {
+        match state {
+            RootState::Online => None,
+            RootState::Offline(why) if why == RootState::REPLACED => {
+                Some(Self { to_do: "if what is there now is meant", is_accepted: true })
+            }
+            RootState::Offline(_) => {
+                Some(Self { to_do: "bring it back, or take the root out of the configuration", is_accepted: false })
+            }
+            RootState::Degraded(_) => Some(Self {
+                to_do: "mount what is missing, give the permission, or `exclude` what cannot be listed; if what is not \
+                        mounted is meant to be gone",
+                is_accepted: true,
+            }),
         }
-        RootState::Offline(_) => Some("bring it back, or take the root out of the configuration".to_owned()),
-        RootState::Degraded(_) => Some(format!(
-            "mount what is missing, give the permission, or `exclude` what cannot be listed; if what is not mounted is \
-             meant to be gone: {}",
-            accept()
-        )),
+    }
+
+    /// The sentence with its command.
+    fn put(self, root: &Path) -> String {
+        if self.is_accepted {
+            format!("{}: meshd roots accept {}", self.to_do, paste::quoted(root))
+        } else {
+            self.to_do.to_owned()
+        }
     }
 }

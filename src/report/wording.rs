@@ -27,6 +27,12 @@ pub fn count(number: u64, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
+/// A number of directories: `1 directory`, `2 directories`.
+#[must_use]
+pub fn directories(number: u64) -> String {
+    if number == 1 { "1 directory".to_owned() } else { format!("{number} directories") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

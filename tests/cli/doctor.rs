@@ -69,7 +69,13 @@ fn a_root_that_is_gone_and_one_that_is_only_configured_need_a_person() {
     assert_eq!(code, Some(1));
     assert_found(&examination, "roots", "needsPerson", "was there at the last pass");
     home.meshd(&["reconcile"]).assert().success();
-    assert_found(&examined(&home, &[]).0, "roots", "needsPerson", "offline");
+    let (examination, _) = examined(&home, &[]);
+    assert_found(&examination, "roots", "needsPerson", "offline");
+    assert_found(&examination, "roots", "needsPerson", "take the root out of the configuration");
+    assert!(!examination.to_string().contains("roots accept"), "there is nothing to accept: {examination:#}");
+    std::fs::create_dir(home.below("root")).unwrap();
+    home.meshd(&["reconcile"]).assert().success();
+    assert_found(&examined(&home, &[]).0, "roots", "needsPerson", "roots accept");
     home.write("config.toml", "roots = ['/nowhere/at/all']");
     assert_found(&examined(&home, &["--config", "config.toml"]).0, "roots", "needsPerson", "not to be looked at");
     assert_found(&examined(&Home::new(), &[]).0, "roots", "needsPerson", "no scan root is known");
@@ -90,12 +96,83 @@ fn a_registry_that_is_damaged_is_a_finding_and_is_left_alone() {
         let (examination, code) = examined(&home, &[]);
         assert_eq!(code, Some(1), "{examination:#}");
         assert!(!found(&examination, "registry", "needsPerson").is_empty(), "{examination:#}");
+        assert!(!examination.to_string().contains("…"), "a command to paste has no gap: {examination:#}");
         assert!(!found(&examination, "clock", "ok").is_empty(), "the other parts are looked at all the same");
         assert_eq!(std::fs::read(&file).unwrap(), damaged);
     }
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
     assert_found(&examined(&home, &[]).0, "registry", "needsPerson", "not a regular file");
+}
+
+#[test]
+fn a_damaged_registry_says_nothing_of_roots_that_are_configured_and_there() {
+    let home = well();
+    home.write("config.toml", &format!("roots = ['{}']", home.below("root").display()));
+    home.write("state/registry.db", &"no database, and longer than a header ".repeat(9));
+    let (examination, _) = examined(&home, &["--config", "config.toml"]);
+    assert_eq!(found(&examination, "roots", "needsPerson"), [""; 0], "{examination:#}");
+    let configured = format!("meshd reconcile --state-dir {0}/state --config {0}/config.toml", home.path().display());
+    assert_found(&examination, "registry", "needsPerson", &configured);
+}
+
+#[test]
+fn roots_that_a_damaged_registry_still_has_are_named_and_a_pass_over_them_mends_it() {
+    let home = well();
+    let file = home.below("state/registry.db");
+    let registry = rusqlite::Connection::open(&file).unwrap();
+    let index = "SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'agents'";
+    let page: u32 = registry.query_row(index, [], |row| row.get(0)).unwrap();
+    registry.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(registry);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let begin = usize::try_from(page - 1).unwrap() * 4096;
+    bytes[begin..begin + 4096].fill(0xa5);
+    std::fs::write(&file, bytes).unwrap();
+    let root = home.below("root");
+    let (examination, _) = examined(&home, &[]);
+    assert_found(&examination, "registry", "needsPerson", &format!("meshd reconcile {}", root.display()));
+    home.meshd(&["reconcile", root.to_str().unwrap()]).assert().success();
+    assert_found(&examined(&home, &[]).0, "registry", "ok", "is whole");
+}
+
+#[test]
+fn a_relay_that_cannot_be_read_says_what_fits() {
+    let home = well();
+    let file = home.below("state/relay.db");
+    std::fs::write(&file, "no database, and longer than a header ".repeat(9)).unwrap();
+    let (examination, code) = examined(&home, &[]);
+    assert_eq!(code, Some(1), "{examination:#}");
+    assert_found(&examination, "relay", "needsPerson", "meshd reconcile");
+    home.meshd(&["reconcile"]).assert().success();
+    assert_found(&examined(&home, &[]).0, "relay", "ok", "each with its endpoint");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let (examination, _) = examined(&home, &[]);
+    assert_found(&examination, "relay", "needsPerson", "mv ");
+    assert_eq!(found(&examination, "permissions", "needsPerson"), [""; 0], "{examination:#}");
+}
+
+#[test]
+fn a_contested_id_is_no_claimants_mistake() {
+    let home = well();
+    home.write("root/copy/.dork/agent.json", &manifest("shop"));
+    std::fs::remove_file(home.below("root/web/shop/.dork/agent.json")).unwrap();
+    home.meshd(&["reconcile"]).assert().success();
+    let (examination, code) = examined(&home, &[]);
+    assert_eq!((code, found(&examination, "agents", "needsPerson").len()), (Some(0), 0), "{examination:#}");
+    let command = format!("relocate --accept shop {}", home.below("root/copy").display());
+    assert_found(&examination, "agents", "note", &command);
+}
+
+#[test]
+fn an_address_that_another_program_has_needs_a_person() {
+    let home = well();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    home.write("config.toml", &format!("http = '{}'", listener.local_addr().unwrap()));
+    let (examination, code) = examined(&home, &["--config", "config.toml"]);
+    assert_eq!(code, Some(1), "{examination:#}");
+    assert_found(&examination, "daemon", "needsPerson", "another program listens");
 }
 
 #[test]
@@ -133,6 +210,30 @@ fn what_others_may_read_needs_a_person() {
     mode("state/http.token", 0o600);
     mode("state", 0o700);
     assert_eq!(examined(&home, &[]).1, Some(0));
+}
+
+#[test]
+fn what_its_owner_may_not_write_needs_a_person() {
+    let home = well();
+    for (path, narrow, right) in [("state", 0o500, 0o700), ("state/registry.db", 0o400, 0o600)] {
+        let mode = |mode| {
+            std::fs::set_permissions(home.below(path), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(narrow);
+        assert_found(&examined(&home, &[]).0, "permissions", "needsPerson", &format!("chmod {right:o}"));
+        mode(right);
+    }
+}
+
+#[test]
+fn a_state_directory_that_is_a_link_is_what_it_leads_to() {
+    let home = well();
+    std::fs::rename(home.below("state"), home.below("private")).unwrap();
+    std::os::unix::fs::symlink(home.below("private"), home.below("state")).unwrap();
+    // The link is not the directory's owner's, as far as that can be said here.
+    let _ = std::os::unix::fs::lchown(home.below("state"), Some(1), Some(1));
+    let (examination, code) = examined(&home, &[]);
+    assert_eq!(code, Some(0), "{examination:#}");
 }
 
 #[test]
@@ -175,4 +276,5 @@ fn a_daemon_that_runs_is_asked_and_one_that_hangs_is_found() {
     let (examination, code) = examined(&home, &[]);
     assert_eq!(code, Some(1));
     assert_found(&examination, "daemon", "needsPerson", "did not answer");
+    assert_found(&examination, "daemon", "needsPerson", &format!("kill {}", daemon.0.id()));
 }

@@ -49,6 +49,16 @@ fn an_explanation_says_who_it_is_from_and_quotes_only_what_its_line_has() {
 }
 
 #[test]
+fn no_command_that_is_shown_has_a_strangers_words_in_it() {
+    for (file, inserted) in [("systemd/meshd.catalog", '@'), ("monitoring/rules.yml", '{')] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        for commands in text.split("\n\n").flat_map(|part| part.split('`').skip(1).step_by(2)) {
+            assert!(!commands.contains(inserted), "{file}: `{commands}`");
+        }
+    }
+}
+
+#[test]
 fn a_field_that_says_nothing_is_left_out() {
     let fields = fields(&Event::new(EventName::DaemonStarted));
     let keys: Vec<&str> = fields.keys().map(String::as_str).collect();

@@ -1,8 +1,10 @@
 //! Limits: what the system grants, what is used of it, and what is needed.
 
+use super::keeper::Keeper;
 use super::{Finding, Patient, process};
 use crate::daemon::{Budget, Limit, Limits};
 use crate::report::DaemonFacts;
+use crate::report::wording::directories;
 
 /// Watches of one inotify instance, as the watcher has them.
 const WATCHES_PER_INSTANCE: u64 = 4_096;
@@ -56,8 +58,8 @@ fn watches(patient: &Patient, granted: Limit, used: u64) -> Finding {
     if *cold == 0 {
         return Finding::ok("watches", found);
     }
-    let finding =
-        Finding::needs_person("watches", format_args!("{cold} directories are polled for want of watches: {found}"));
+    let found = format!("for want of watches some are polled, {}: {found}", directories(*cold));
+    let finding = Finding::needs_person("watches", found);
     let finding = facts.degraded.iter().fold(finding, |finding, why| finding.advise(crate::agent::Shown::text(why)));
     // What others use is theirs: what is needed must fit beside it, and into the share.
     let must = needed.saturating_mul(SHARE).max(used.saturating_add(*cold));
@@ -114,7 +116,7 @@ fn files(patient: &Patient) -> Option<Finding> {
     } else {
         Finding::needs_person("open files", format_args!("{found}, and {needed} are needed"))
             .advise("in the unit: `[Service]`, `LimitNOFILE=16384`; in a shell: `ulimit -n 16384`")
-            .command("systemctl --user edit meshd")
+            .command_if_any(Keeper::of(patient).edit())
     })
 }
 

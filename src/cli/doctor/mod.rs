@@ -6,6 +6,7 @@
 mod clock;
 mod configuration;
 mod daemon;
+mod keeper;
 mod limits;
 mod permissions;
 mod problems;
@@ -16,7 +17,7 @@ mod roots;
 mod space;
 mod unit;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -24,14 +25,17 @@ use std::time::Duration;
 use clap::Args;
 
 use super::out::Out;
-use super::{CliError, Exit, Form};
+use super::{CliError, Exit, Form, systems};
 use crate::api::client::{Client, ClientError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, Given, Settings};
+use crate::lock::What;
 use crate::registry::{Reader, RegistryError};
 use crate::report::paste;
 use crate::report::wording::count;
 use crate::report::{DaemonFacts, Examination, Finding, Level, Part};
+use configuration::Environment;
+use unit::Unit;
 
 /// Look for what is wrong with limits, roots, registry, relay, service and clock; say what to do
 ///
@@ -47,10 +51,14 @@ struct Patient {
     config_error: Option<ConfigError>,
     /// What the daemon says of itself.
     daemon: Result<DaemonFacts, ClientError>,
+    /// The user whose state directory it is.
+    owner: u32,
     clock: SystemClock,
     /// The registry, or why it cannot be read; looked at by whichever part comes first.
     registry: OnceLock<Result<Mutex<Reader>, RegistryError>>,
-    /// The flags that say where things are, as they were given: for commands to paste.
+    /// What the service managers say; asked by whichever part comes first.
+    units: OnceLock<Vec<Unit>>,
+    /// The flags that say where things are, as they were given, from wherever they are pasted.
     flags: Vec<String>,
 }
 
@@ -78,9 +86,9 @@ const SOON: Duration = Duration::from_secs(20);
 /// How long reading every page of a registry may take: 10 GB on a slow disk.
 const EVER: Duration = Duration::from_mins(10);
 
-/// Examines what these settings, or the error in them, are about. `flags` are those that say where things are.
-pub fn run(settings: Result<Settings, ConfigError>, flags: &Given, form: Form) -> Result<Exit, CliError> {
-    let patient = Arc::new(Patient::of(settings, flags)?);
+/// Examines what the settings are about that these flags make, or what is wrong with them.
+pub fn run(flags: &Given, form: Form) -> Result<Exit, CliError> {
+    let patient = Arc::new(Patient::of(flags)?);
     let under_way: Vec<_> = PARTS
         .into_iter()
         .map(|(topic, check, within)| {
@@ -117,21 +125,47 @@ pub fn run(settings: Result<Settings, ConfigError>, flags: &Given, form: Form) -
 }
 
 impl Patient {
-    fn of(settings: Result<Settings, ConfigError>, flags: &Given) -> Result<Self, CliError> {
-        let (settings, config_error) = match settings {
+    fn of(flags: &Given) -> Result<Self, CliError> {
+        let environment = Environment::of(flags);
+        let (settings, config_error) = match Settings::resolve(flags.clone(), &|variable| environment.read(variable)) {
             Ok(settings) => (settings, None),
-            Err(error) => (configuration::without(flags)?, Some(error)),
+            Err(error) => (configuration::without(flags, &environment)?, Some(error)),
         };
         let daemon = Client::new(&settings.socket, &settings.state_dir).facts();
+        let owner = permissions::owner_of(&settings.state_dir);
         let flags = [("--state-dir", &flags.state_dir), ("--socket", &flags.socket), ("--config", &flags.config)];
-        let given = |(flag, path): (&str, &Option<_>)| Some(format!("{flag} {}", paste::quoted(path.as_deref()?)));
+        let given = |(flag, path): (&str, &Option<PathBuf>)| Some(format!("{flag} {}", pasted(path.as_deref()?)));
         let flags = flags.into_iter().filter_map(given).collect();
-        Ok(Self { settings, config_error, daemon, clock: SystemClock::new(), registry: OnceLock::new(), flags })
+        let (registry, units) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { settings, config_error, daemon, owner, clock: SystemClock::new(), registry, units, flags })
     }
 
-    /// A command of meshd to paste that is about the same registry and daemon.
+    /// A command of meshd to paste that is about the same registry and daemon, and leaves everything to its owner.
     fn meshd(&self, arguments: &str) -> String {
-        self.flags.iter().fold(format!("meshd {arguments}"), |command, flag| format!("{command} {flag}"))
+        let sudo = sudo(rustix::process::geteuid().as_raw(), self.owner, self.is_systems());
+        self.flags.iter().fold(format!("{sudo}meshd {arguments}"), |command, flag| format!("{command} {flag}"))
+    }
+
+    /// Whether its state directory is another user's, who alone may look into it.
+    fn is_foreign(&self) -> bool {
+        let me = rustix::process::geteuid().as_raw();
+        me != 0 && me != self.owner
+    }
+
+    /// Whether it is the system's daemon.
+    fn is_systems(&self) -> bool {
+        self.settings.state_dir == Path::new(systems::STATE_DIR)
+    }
+
+    /// The daemon's process: of the one that answers, else of the one that holds the lock.
+    fn pid(&self) -> Option<u32> {
+        let holder = || process::holder(&self.settings.state_dir).filter(|holder| holder.what == What::Daemon);
+        self.facts().map(|facts| facts.pid).or_else(|| holder().map(|holder| holder.pid))
+    }
+
+    /// What the service managers say.
+    fn units(&self) -> &[Unit] {
+        self.units.get_or_init(|| unit::all(self))
     }
 
     /// Whether the registry can be read. It stays open: opening the file anew would take away the locks on it.
@@ -147,7 +181,7 @@ impl Patient {
     }
 
     /// Whether there is a registry that cannot be read.
-    fn is_damaged(&self) -> bool {
+    fn is_unreadable(&self) -> bool {
         self.registry().is_err_and(|error| !matches!(error, RegistryError::Missing(_)))
     }
 
@@ -160,34 +194,21 @@ impl Patient {
     }
 }
 
-/// What to do with the daemon, as commands.
-struct DaemonCommands {
-    start: String,
-    restart: &'static str,
-    reload: &'static str,
-    log: &'static str,
+/// What comes before a command of `me` about what is `owner`'s: what another makes there, the owner cannot use. The user of
+/// the system's unit is nobody's to become, so there it is root.
+fn sudo(me: u32, owner: u32, is_systems: bool) -> String {
+    match (me, owner) {
+        (me, owner) if me == owner => String::new(),
+        (0, _) if is_systems => String::new(),
+        (_, owner) if is_systems || owner == 0 => "sudo ".to_owned(),
+        (_, owner) => format!("sudo -u '#{owner}' "),
+    }
 }
 
-/// The commands for this patient's daemon: the user's unit, or the system's for root and where the state says so.
-fn user_commands(patient: &Patient) -> DaemonCommands {
-    let is_systems = patient.settings.state_dir == Path::new("/var/lib/meshd");
-    let has_systemd = Path::new("/run/systemd/system").is_dir();
-    let start = |unit: &str| if has_systemd { unit.to_owned() } else { patient.meshd("run") };
-    if is_systems {
-        DaemonCommands {
-            start: start("sudo systemctl enable --now meshd"),
-            restart: "sudo systemctl restart meshd",
-            reload: "sudo systemctl reload meshd",
-            log: "sudo journalctl -u meshd -n 50",
-        }
-    } else {
-        DaemonCommands {
-            start: start("systemctl --user enable --now meshd"),
-            restart: "systemctl --user restart meshd",
-            reload: "systemctl --user reload meshd",
-            log: "journalctl --user -u meshd -n 50",
-        }
-    }
+/// A path as it was given, as a word that means the same in any directory. `~` is for meshd to read.
+fn pasted(path: &Path) -> String {
+    let absolute = if path.starts_with("~") { None } else { std::path::absolute(path).ok() };
+    paste::quoted(absolute.as_deref().unwrap_or(path))
 }
 
 /// For a part that needs the registry and cannot read it.
@@ -229,5 +250,27 @@ fn print(examination: &Examination, out: &mut Out) -> Result<(), CliError> {
         0 => out.line(format_args!("nothing needs a person; {notes}")),
         1 => out.line(format_args!("1 finding needs a person (!!); {notes}")),
         many => out.line(format_args!("{many} findings need a person (!!); {notes}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_about_what_is_another_users_is_run_by_that_user() {
+        let system = |me| sudo(me, 61_234, true);
+        assert_eq!(
+            [sudo(1000, 1000, false), sudo(1000, 0, false), system(1000), system(0)],
+            ["", "sudo ", "sudo ", ""]
+        );
+        assert_eq!([sudo(1000, 1001, false), sudo(0, 1000, false)], ["sudo -u '#1001' ", "sudo -u '#1000' "]);
+    }
+
+    #[test]
+    fn a_path_that_is_pasted_means_the_same_in_any_directory() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(pasted(Path::new("a b")), paste::quoted(&here.join("a b")));
+        assert_eq!(pasted(Path::new("~/c.toml")), "'~/c.toml'");
     }
 }

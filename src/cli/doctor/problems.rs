@@ -5,9 +5,8 @@ use std::path::Path;
 use super::{Finding, Patient, shown};
 use crate::agent::Shown;
 use crate::decide::{Problem, ProblemKind};
-use crate::report::paste;
-use crate::report::remedy;
 use crate::report::wording::count;
+use crate::report::{is_contender, paste, remedy_among};
 
 /// The most problems of a kind that are told one by one: what is wrong a thousand times is seen in the first ten.
 const MAX_TOLD: usize = 10;
@@ -24,7 +23,7 @@ pub fn check(patient: &Patient) -> Vec<Finding> {
     let mut findings = Vec::new();
     for kind in [ProblemKind::Unreadable, ProblemKind::DuplicateId, ProblemKind::Contested] {
         let of_kind: Vec<_> = problems.iter().filter(|(problem, _)| problem.kind == kind).collect();
-        findings.extend(of_kind.iter().take(MAX_TOLD).map(|(problem, since)| of(problem, since, patient)));
+        findings.extend(of_kind.iter().take(MAX_TOLD).map(|(problem, since)| of(problem, since, &problems, patient)));
         let more = u64::try_from(of_kind.len().saturating_sub(MAX_TOLD)).unwrap_or(u64::MAX);
         if more > 0 {
             let found = format!("{} more", count(more, "project"));
@@ -39,15 +38,23 @@ pub fn check(patient: &Patient) -> Vec<Finding> {
     findings
 }
 
-fn of(problem: &Problem, since: &str, patient: &Patient) -> Finding {
+fn of(problem: &Problem, since: &str, all: &[(Problem, String)], patient: &Patient) -> Finding {
+    let all = || all.iter().map(|(problem, _)| problem);
     let found = format!("{}: {} (since {})", shown(&problem.project), Shown::text(&problem.detail), Shown::text(since));
-    let manifest = paste::quoted(&problem.project.join(".dork/agent.json"));
-    let finding = new(problem.kind, problem.kind.as_str(), &found).advise(remedy(problem.kind));
-    let finding = match problem.kind {
-        ProblemKind::Unreadable | ProblemKind::DuplicateId => finding.command(format!("${{EDITOR:-vi}} {manifest}")),
-        ProblemKind::Contested => finding,
+    let (project, is_contender) = (paste::quoted(&problem.project), is_contender(problem, all()));
+    let kind = if is_contender { ProblemKind::Contested } else { problem.kind };
+    let finding = new(kind, problem.kind.as_str(), &found).advise(remedy_among(problem, all()));
+    let finding = match (kind, &problem.id) {
+        (ProblemKind::Contested, Some(id)) if is_contender => {
+            finding.command(patient.meshd(&format!("relocate --accept {id} {project}")))
+        }
+        (ProblemKind::Contested, _) => finding,
+        (ProblemKind::Unreadable | ProblemKind::DuplicateId, _) => {
+            let manifest = paste::quoted(&problem.project.join(".dork/agent.json"));
+            finding.command(format!("${{EDITOR:-vi}} {manifest}"))
+        }
     };
-    finding.command(patient.meshd(&format!("explain {}", paste::quoted(&problem.project))))
+    finding.command(patient.meshd(&format!("explain {project}")))
 }
 
 /// A contested id goes to the other project by itself: there a person may, and need not.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::clock::monotonic;
+use crate::lock::{self, Holder};
 
 /// How long a program may take to answer: systemd's own answer within milliseconds, or hang for 25 s without a bus.
 const WITHIN: Duration = Duration::from_secs(3);
@@ -50,9 +51,22 @@ pub fn user_of(pid: u32) -> Option<u32> {
     fs::metadata(of(pid)).ok().map(|process| process.uid())
 }
 
-/// The name of the program that a process runs; `None` if there is no such process.
-pub fn program_of(pid: u32) -> Option<String> {
-    Some(fs::read_to_string(of(pid).join("comm")).ok()?.trim_end().to_owned())
+/// Who holds the lock of a state directory now: who says so, as far as the kernel says that the lock is held by them.
+pub fn holder(state_dir: &Path) -> Option<Holder> {
+    let file = fs::metadata(lock::file(state_dir)).ok()?.ino();
+    let holder = lock::said_holder(state_dir)?;
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().any(|line| is_held(line, holder.pid, file)).then_some(holder)
+}
+
+/// Whether a line of `/proc/locks` is that this process has locked the file of this number. The device is left out: some
+/// file systems give another one there than to `stat`.
+fn is_held(line: &str, pid: u32, file: u64) -> bool {
+    let mut words = line.split_whitespace().skip(1);
+    let is_lock = words.next() == Some("FLOCK") && words.next() == Some("ADVISORY") && words.next() == Some("WRITE");
+    let is_its = words.next() == Some(&pid.to_string());
+    let locked = words.next().and_then(|place| place.rsplit(':').next()?.parse().ok());
+    is_lock && is_its && locked == Some(file)
 }
 
 /// How many files a process has open, and how many it may; `None` where that is not to be looked at.
@@ -107,6 +121,19 @@ mod tests {
         assert_eq!(answer("false", &[]), None);
         assert_eq!(answer("sleep", &["60"]), None);
         assert_eq!(answer("echo", &["a=b"]).as_deref(), Some("a=b\n"));
+    }
+
+    #[test]
+    fn a_lock_is_held_by_whom_the_kernel_says() {
+        let line = "2: FLOCK  ADVISORY  WRITE 4344 fe:00:2818266 0 EOF";
+        assert!(is_held(line, 4344, 2_818_266));
+        assert!(!is_held(line, 4344, 1) && !is_held(line, 1, 2_818_266));
+        assert!(!is_held("2: -> FLOCK  ADVISORY  WRITE 4344 fe:00:2818266 0 EOF", 4344, 2_818_266), "it waits");
+        let directory = tempfile::tempdir().unwrap();
+        let taken = lock::Lock::take(directory.path(), lock::What::Command, Duration::ZERO).unwrap();
+        assert_eq!(holder(directory.path()).map(|holder| holder.pid), Some(std::process::id()));
+        drop(taken);
+        assert_eq!(holder(directory.path()), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use super::{Finding, Patient, shown};
+use crate::cli::systems;
 use crate::clock::monotonic;
 use crate::registry::{FileSizes, Filter, RegistryError};
 use crate::report::paste;
@@ -14,9 +15,6 @@ const LARGE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The most of SQLite's findings that are told: a page that is gone is found in a hundred ways.
 const MAX_TOLD: usize = 5;
-
-/// Where the system's daemon has its registry.
-const SYSTEM: &str = "/var/lib/meshd/registry.db";
 
 pub fn check(patient: &Patient) -> Vec<Finding> {
     let file = patient.settings.registry();
@@ -33,22 +31,18 @@ fn unreadable(patient: &Patient, file: &Path, error: &RegistryError) -> Finding 
     match error {
         RegistryError::Missing(_) => {
             let finding = Finding::note("registry", format_args!("there is none yet at {}", shown(file)));
-            // Not being allowed to look there is as good as its not being there: then it is not this user's.
-            if file != Path::new(SYSTEM) && Path::new(SYSTEM).is_file() {
-                let system = "sudo meshd doctor --state-dir /var/lib/meshd --socket /run/meshd/meshd.sock";
-                return finding.advise("there is the one of the system's daemon; if that is meant:").command(system);
+            // Where it stands is told of the daemon.
+            if systems::is_elsewhere(&patient.settings) {
+                return finding;
             }
             finding.advise("a first pass makes it").command(patient.meshd("reconcile ROOT"))
         }
-        RegistryError::Corrupt(_) => Finding::needs_person("registry", error)
-            .advise("a pass over all scan roots moves the file aside and builds it anew from the manifests; look at the disk, too")
-            .command(patient.meshd(if patient.settings.roots.is_empty() { "reconcile ROOT" } else { "reconcile" }))
-            .command("sudo dmesg | grep -iE 'error|ata|nvme' | tail"),
+        RegistryError::Corrupt(_) => rebuilt(patient, Finding::needs_person("registry", error)),
         RegistryError::Older { .. } => Finding::note("registry", error)
             .advise("the daemon, or a pass, copies it beside itself and migrates it")
             .command(patient.meshd("reconcile")),
         RegistryError::Newer { .. } => {
-            Finding::needs_person("registry", error).advise("install the newer meshd").command("command -v -a meshd")
+            Finding::needs_person("registry", error).advise("install the newer meshd").command("type -a meshd")
         }
         RegistryError::NotAFile(_) | RegistryError::Foreign { .. } => Finding::needs_person("registry", error)
             .advise("move it away, or name another state directory")
@@ -56,6 +50,9 @@ fn unreadable(patient: &Patient, file: &Path, error: &RegistryError) -> Finding 
         RegistryError::Busy => Finding::needs_person("registry", error)
             .advise("another program holds it for long")
             .command(format!("fuser -v {word}")),
+        RegistryError::Io(_) if patient.is_foreign() => Finding::needs_person("registry", error)
+            .advise("ask as the user whose meshd it is")
+            .command(patient.meshd("doctor")),
         RegistryError::Full
         | RegistryError::Io(_)
         | RegistryError::ReadOnly
@@ -92,10 +89,28 @@ fn whole(patient: &Patient, file: &Path) -> Finding {
 fn damaged(patient: &Patient, why: &str) -> Finding {
     // Text that SQLite found in the file may be anybody's.
     let why = crate::agent::Shown::text(why).to_string();
-    Finding::needs_person("registry", format_args!("SQLite finds it damaged: {why}"))
-        .advise("stop the daemon, move it away, and have it built anew from the manifests; look at the disk, too")
-        .command(format!("mv {0} {0}.damaged", paste::quoted(&patient.settings.registry())))
-        .command(patient.meshd("reconcile ROOT…"))
+    rebuilt(patient, Finding::needs_person("registry", format_args!("SQLite finds it damaged: {why}")))
+}
+
+/// What to do about a damaged registry: whoever writes it next moves it aside by itself. The scan roots are named where
+/// nobody else knows them: no daemon that runs, and no configuration.
+fn rebuilt(patient: &Patient, finding: Finding) -> Finding {
+    let known = patient.facts().is_some() || !patient.settings.roots.is_empty();
+    let reconcile = if known { "reconcile".to_owned() } else { format!("reconcile {}", remembered(patient)) };
+    finding
+        .advise(
+            "a pass over all scan roots moves it aside and builds it anew from the manifests; look at the disk, too",
+        )
+        .command(patient.meshd(&reconcile))
+        .command("sudo dmesg | grep -iE 'error|ata|nvme' | tail")
+}
+
+/// The scan roots that can still be read from a damaged registry, as words of a shell.
+fn remembered(patient: &Patient) -> String {
+    let roots = patient.reader("roots").ok().and_then(|reader| reader.roots().ok()).unwrap_or_default();
+    let roots = roots.iter().filter(|root| root.configured && !root.alone).map(|root| paste::quoted(&root.path));
+    let roots: Vec<String> = roots.collect();
+    if roots.is_empty() { "ROOT".to_owned() } else { roots.join(" ") }
 }
 
 /// Rows that are no agents: something else wrote them.

@@ -8,6 +8,7 @@ use crate::config::RelayKind;
 use crate::registry::Filter;
 use crate::relay::Subject;
 use crate::relay::local::{Post, PostError, StoreError};
+use crate::report::paste;
 use crate::report::wording::count;
 
 pub fn check(patient: &Patient) -> Vec<Finding> {
@@ -59,7 +60,7 @@ fn endpoints(patient: &Patient) -> Vec<Finding> {
     if missing == 0 && left == 0 {
         return vec![Finding::ok("endpoints", format_args!("{agents}, each with its endpoint"))];
     }
-    let found = format!("{missing} of {agents} have none, and {left} belong to no agent that is recorded");
+    let found = format!("{missing} of {agents} without one, and {left} of no agent that is recorded");
     vec![
         Finding::note("endpoints", found)
             .advise("a pass puts that right; endpoints that others made stay")
@@ -68,11 +69,32 @@ fn endpoints(patient: &Patient) -> Vec<Finding> {
 }
 
 fn unreadable(patient: &Patient, error: &PostError) -> Finding {
-    let heals = matches!(error, PostError::Store(StoreError::Damaged(_) | StoreError::Missing(_)));
-    let is_new = matches!(error, PostError::Store(StoreError::Missing(_))) && patient.registry().is_err();
-    if is_new {
-        return Finding::ok("endpoints", "none yet");
+    let word = paste::quoted(&patient.settings.state_dir.join("relay.db"));
+    let needs = Finding::needs_person("endpoints", error);
+    match error {
+        PostError::Store(StoreError::Missing(_)) if patient.registry().is_err() => Finding::ok("endpoints", "none yet"),
+        PostError::Store(StoreError::Missing(_)) => {
+            Finding::note("endpoints", error).command(patient.meshd("reconcile"))
+        }
+        // Nobody looks into it before something is to be changed there.
+        PostError::Store(StoreError::Damaged(_)) => needs
+            .advise("a pass moves it aside and makes it anew; look at the disk, too")
+            .command(patient.meshd("reconcile")),
+        PostError::Store(StoreError::Newer { .. }) => needs.advise("use the newer meshd").command("type -a meshd"),
+        PostError::Store(StoreError::NotAFile(_)) => {
+            needs.advise("move it away: a pass makes a new one").command(format!("mv {word} {word}.aside"))
+        }
+        PostError::Store(StoreError::Busy) => {
+            needs.advise("another program holds it for long").command(format!("fuser -v {word}"))
+        }
+        _ if patient.is_foreign() => needs.advise("ask as the user whose meshd it is").command(patient.meshd("doctor")),
+        PostError::Store(StoreError::Io(_) | StoreError::Sqlite(_))
+        | PostError::Mail(_)
+        | PostError::NoEndpoint(_)
+        | PostError::Denied { .. }
+        | PostError::TooLarge
+        | PostError::Moving(_) => {
+            needs.advise("give the permission back, or look at its file system").command(format!("ls -l {word}*"))
+        }
     }
-    let finding = if heals { Finding::note("endpoints", error) } else { Finding::needs_person("endpoints", error) };
-    finding.command(patient.meshd("reconcile"))
 }
