@@ -160,7 +160,7 @@ impl Budget {
             }
         };
         format!(
-            "{needed} directories need a watch and {cold} have none: {why} (budget {most}, {} {}, {} {}). \
+            "of {needed} directories that need a watch {cold} have none: {why} (budget {most}, {} {}, {} {}). \
              They are polled instead. To have all watched: {raise}",
             watches.sysctl, watches.most, instances.sysctl, instances.most
         )

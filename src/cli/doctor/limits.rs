@@ -58,6 +58,10 @@ fn watches(patient: &Patient, granted: Limit, used: u64) -> Finding {
     if *cold == 0 {
         return Finding::ok("watches", found);
     }
+    if facts.degraded.is_empty() {
+        let found = format!("{found}; what may not be listed is polled, {}", directories(*cold));
+        return Finding::note("watches", found).advise("a root that is degraded says which");
+    }
     let found = format!("for want of watches some are polled, {}: {found}", directories(*cold));
     let finding = Finding::needs_person("watches", found);
     let finding = facts.degraded.iter().fold(finding, |finding, why| finding.advise(crate::agent::Shown::text(why)));
