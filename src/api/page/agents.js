@@ -30,7 +30,7 @@ export const COLUMNS = [
   { key: "namespace", title: "Namespace", compare: byText("namespace") },
   { key: "path", title: "Project", compare: byText("path") },
   // The youngest first: what is sorted is the age and not the moment.
-  { key: "age", title: "Age", compare: (one, other) => other.seenMs - one.seenMs },
+  { key: "age", title: "Age", compare: (one, other) => other.sinceMs - one.sinceMs },
   // Those with a reason first.
   {
     key: "reason",
@@ -108,6 +108,12 @@ export class Agents {
     return rows.length > 0;
   }
 
+  /** The ids of those that are there and that the relay does not reach yet. */
+  pending() {
+    const rows = [...this.#rows.values()];
+    return rows.filter(({ agent, status }) => agent.relay === "pending" && status !== "unreachable").map(({ id }) => id);
+  }
+
   /** The rows that match, in an order by a column's key. */
   found(filter, { key, descending }) {
     const compare = COLUMNS.find((column) => column.key === key).compare;
@@ -138,7 +144,7 @@ export class Agents {
       namespace: String(namespace ?? ""),
       path: String(projectPath ?? ""),
       place: placeOf(agent),
-      seenMs: Date.parse(agent.lastSeenAt ?? agent.registeredAt ?? "") || 0,
+      ...ageOf(agent),
       reason: this.#reason(agent),
       searched: searched
         .filter((text) => typeof text === "string")
@@ -154,6 +160,18 @@ export class Agents {
     if (problem !== undefined) return inWords(problem);
     return agent.relay === "pending" ? "relay pending" : "";
   }
+}
+
+// Of an agent that is unreachable, since when it is; of others, since when nothing was heard of them.
+function ageOf({ status, unreachableSince, lastSeenAt }) {
+  const isUnreachable = status === "unreachable" && unreachableSince;
+  const since = (isUnreachable ? unreachableSince : lastSeenAt) ?? "";
+  const sinceMs = Date.parse(since);
+  return {
+    since,
+    sinceMs: Number.isNaN(sinceMs) ? -Infinity : sinceMs,
+    sinceWhat: isUnreachable ? "unreachable since" : "last seen",
+  };
 }
 
 // The path from its scan root's own name on: what tells projects apart is at the end, and a column is narrow.

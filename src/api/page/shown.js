@@ -39,8 +39,8 @@ export function foreignLines(text) {
 }
 
 /** A moment, with the whole of it on hover; `text` is what is read. */
-export function moment(iso, text) {
-  return make("time", { datetime: iso, title: iso }, text);
+export function moment(iso, text, hover = iso) {
+  return make("time", { datetime: iso, title: hover }, text);
 }
 
 /** The shape of a status. */

@@ -168,7 +168,6 @@ export class Table {
   }
 
   #write(cells, row) {
-    const { agent } = row;
     cells.status.replaceChildren(shape(row.status), make("span", { class: "word" }, row.status));
     cells.name.replaceChildren(foreign(row.name));
     cells.id.replaceChildren(foreign(shortened(row.id)));
@@ -176,7 +175,7 @@ export class Table {
     cells.namespace.replaceChildren(foreign(row.namespace));
     // What tells projects apart is at the end, so it is the beginning that a narrow column cuts off.
     cells.path.replaceChildren(foreign(row.place, { dir: "ltr" }));
-    cells.age.replaceChildren(moment(agent.lastSeenAt ?? agent.registeredAt ?? "", ""));
+    cells.age.replaceChildren(moment(row.since, "", `${row.sinceWhat} ${row.since || "never"}`));
     cells.reason.replaceChildren(row.reason);
     for (const key of ["name", "id", "runtime", "namespace", "path", "reason"])
       attribute(cells[key], "title", row[key]);
@@ -184,7 +183,7 @@ export class Table {
 
   #age(slot) {
     if (slot.row === null) return;
-    put(slot.cells.age.firstChild, ago(slot.row.seenMs, Date.now()));
+    put(slot.cells.age.firstChild, ago(slot.row.sinceMs, Date.now()));
     slot.element.classList.toggle("fresh", this.#changed.has(slot.row.id));
   }
 
