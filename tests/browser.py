@@ -116,7 +116,7 @@ class Page:
     def prepare(self):
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
-        self.call("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
+        self.before(WATCH)
 
     def call(self, method, **params):
         return self.browser.call(method, self.session, **params)
@@ -176,6 +176,14 @@ class Page:
             self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
     # -- circumstances -------------------------------------------------------
+    def front(self):
+        """Somebody looks at this tab, and at no other."""
+        self.call("Page.bringToFront")
+
+    def before(self, script):
+        """Runs a script before any of the page's own, from the next page on."""
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
+
     def size(self, width, height):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 

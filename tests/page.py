@@ -9,7 +9,12 @@
   restart   the daemon is killed and started again, and once more with an empty registry: the page goes on, with the
             same session and without being loaded anew
   stream    the event stream is read the same however the network breaks it
-  session   without one it says what to do; a code works once; a token that is not known any more is dropped
+  session   without one it says what to do; a code works once; a token that is not known any more is dropped; a second link
+            followed in the same tab tells nothing twice
+  silent    a daemon that hangs, or refuses to answer, is not called live, and the page says why; so does a new one
+  tabs      more tabs than a browser has connections for: whichever one looks at is live and true
+  wrong     a root that is not as it should be, and a relay that fails, are in the banner with what to do, and go from it;
+            the age of an agent says since when it is what it is
   hostile   names with markup, scripts and characters that reorder text: they are shown, and nothing else happens
   keys      everything is done without a mouse
   mouse     and with one
@@ -45,6 +50,9 @@ OPENED = "$('#story')?.open"
 CLOSED = "$('#story')?.open === false"
 CHOSEN = "$('.row[aria-selected=true] > .name')?.textContent"
 FOCUSED = "document.activeElement.id"
+REFUSED = "$('#connection')?.dataset.state === 'refused'"
+BANNER = "$('#banner').innerText"
+EVENTS = "$$('#event-list li:not(.none)').length"
 
 # Text must stand out from what it lies on by 4.5 to 1 (WCAG 2.1, 1.4.3).
 PALE = """
@@ -384,11 +392,133 @@ def session(args, home):
         page.until("a token that is not known ends the session", AT_THE_DOOR)
         expect("it is dropped", page.ask("sessionStorage.length") == 0)
         expect("nothing of before is left to see", page.ask("!$('#grid').checkVisibility()"))
+        page.front()
         page.go(one.link())
         page.until("a new link begins a new one", LOADED)
         page.until("and it shows what is so now", shows("seen-by-nobody"))
+        page.until("and what led there", f"{EVENTS} > 0")
+        events = page.ask(EVENTS)
+        page.go(one.link())
+        page.until("another link begins another one", f"{LOADED} && {EVENTS} > 0")
+        expect("no event is told twice", page.ask(EVENTS) == events)
         # What the browser itself says of a request that is refused.
         one.calm("401")
+
+
+# -- silent ----------------------------------------------------------------------
+@contextmanager
+def damaged(file):
+    """The registry, so that nobody can read it, and then as it was."""
+    with open(file, "r+b") as registry:
+        sound = registry.read()
+        registry.seek(0)
+        registry.write(os.urandom(len(sound)))
+        registry.flush()
+        try:
+            yield
+        finally:
+            registry.seek(0)
+            registry.write(sound)
+
+
+def silent(args, home):
+    with watched(args, home, 5) as one:
+        page, meshd = one.page, one.meshd
+        one.enter()
+        meshd.pause()
+        told("the daemon hangs, until the page says so", page.until("it is not live", f"!({LOADED})"))
+        expect("what was known is still shown", page.ask(TOTAL) == 5)
+        meshd.resume()
+        told("it goes on, until the page is live", page.until("the page is live again", LOADED))
+
+        with damaged(os.path.join(meshd.state_dir, "registry.db")):
+            told("the daemon refuses, until the page says so", page.until("it says that it is refused", REFUSED))
+            why = f"{BANNER}.includes('the registry cannot be read') && {BANNER}.includes('meshd doctor')"
+            expect("and why", page.ask(why))
+            one.photograph("refused-1280")
+            second = one.browser.page()
+            second.go(one.link())
+            second.until("a new page says the same", f"{REFUSED} && {why}")
+        page.front()
+        told("it answers again, until the page is live", page.until("the page is live again", LOADED))
+        page.until("nothing is wrong any more", "$('#banner').hidden")
+        second.front()
+        second.until("and so is the new one", LOADED)
+        # What the browser itself says of requests that get no answer or are refused.
+        one.calm("net::ERR_", "503")
+
+
+# -- tabs ------------------------------------------------------------------------
+# More than the six connections that a browser has to one address.
+MANY_TABS = 8
+
+# A tab that nobody looks at rests after half a minute; here after a second.
+SOON = "const wait = setTimeout; window.setTimeout = (what, ms) => wait(what, ms === 30000 ? 1000 : ms);"
+
+
+def tabs(args, home):
+    with watched(args, home, 5) as one:
+        name = shows(load(one.projects[0])["name"])
+        tabs = [one.page, *(one.browser.page() for _ in range(MANY_TABS - 1))]
+        for tab in tabs:
+            tab.front()
+            tab.before(SOON)
+            tab.go(one.link())
+            tab.until("each tab that is opened is live", f"{LOADED} && {name}")
+        events = tabs[-1].ask(EVENTS)
+        save(one.projects[0], {**load(one.projects[0]), "name": "edited"})
+        for tab in reversed(tabs):
+            tab.front()
+            tab.until("each tab that is looked at is live and true", f"{LOADED} && {shows('edited')}")
+            tab.until("and has the event that it missed, once", f"{EVENTS} === {events + 1}")
+        one.calm("net::ERR_")
+
+
+# -- wrong -----------------------------------------------------------------------
+# What is told of a root of which a part is missing. Making such a root takes a mount.
+DEGRADED = """
+import("/page/daemon.js").then(({ showBanner }) => {
+  const home = document.createElement("div");
+  const root = { path: "/srv/agents", state: "degraded", why: "/srv/agents/drive is not mounted", remedy: "mount it" };
+  showBanner(home, null, { ready: true, daemon: { degraded: [] }, roots: [root] });
+  return home.textContent;
+})
+"""
+
+
+def wrong(args, home):
+    with watched(args, home, 5) as one:
+        page, meshd = one.page, one.meshd
+        one.enter()
+        said = page.ask(DEGRADED)
+        expect(f"a degraded root is told with what to do: {said}",
+               said == "Scan root /srv/agents is degraded: /srv/agents/drive is not mounted. What to do: mount it")
+
+        age = "$('.row:not([hidden]) > .age time')"
+        expect("an age is since when it was seen", page.ask(f"{age}.title").startswith("last seen "))
+        until("they are older than the outage", lambda: page.ask(f"parseInt({age}.textContent)") >= 2)
+        os.rename(one.tree, one.tree + "-away")
+        page.until("that a root is offline is told, with what to do",
+                   f"{BANNER}.includes('is offline') && {BANNER}.includes('What to do: bring it back')")
+        page.until("an age is since when it is unreachable", f"{age}.title.startsWith('unreachable since ')")
+        one.photograph("offline-1280")
+        os.rename(one.tree + "-away", one.tree)
+        told("a root is back, until the banner is gone", page.until("nothing is wrong any more", "$('#banner').hidden"))
+
+        relay = os.path.join(meshd.state_dir, "relay.db")
+        for name in os.listdir(meshd.state_dir):
+            if name.startswith("relay.db"):
+                os.unlink(os.path.join(meshd.state_dir, name))
+        os.mkdir(relay)
+        write(os.path.join(one.tree, "fresh"), new_manifest(7))
+        reasons = "$$('.row:not([hidden]) > .reason').map((cell) => cell.textContent)"
+        page.until("that the relay fails is told",
+                   f"{BANNER}.includes('The relay fails') && {reasons}.includes('relay pending')")
+        os.rmdir(relay)
+        meshd.command("reconcile")
+        told("the relay is back, until the page has nothing pending",
+             page.until("nothing is pending", f"$('#banner').hidden && !{reasons}.includes('relay pending')"))
+        one.calm("net::ERR_")
 
 
 # -- hostile ---------------------------------------------------------------------
@@ -565,7 +695,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agents", type=numbers, default=[0, 5, 1000, 10000], help="how many, separated by commas")
     parser.add_argument("--shots", metavar="DIR", help="where photographs go")
-    return run_parts(parser, {"sizes": sizes, "edits": edits, "restart": restart, "stream": stream, "session": session,
+    return run_parts(parser, {"sizes": sizes, "edits": edits, "restart": restart, "stream": stream, "session": session, "silent": silent, "tabs": tabs, "wrong": wrong,
                               "hostile": hostile, "keys": keys, "mouse": mouse})
 
 

@@ -19,7 +19,13 @@ const VIEWS = ["table", "map", "events", "problems", "daemon"];
 // What there is to see once there is a session and the agents are known.
 const PARTS = ["main", "views", "counts"];
 
-const CONNECTION = { live: "live", reconnecting: "reconnecting", connecting: "connecting", closed: "no session" };
+const CONNECTION = {
+  live: "live",
+  reconnecting: "reconnecting",
+  refused: "refused",
+  connecting: "connecting",
+  closed: "no session",
+};
 
 const at = (id) => document.getElementById(id);
 
@@ -41,6 +47,10 @@ const follower = new Follower({
 
 let view = "table";
 let loaded = false;
+let connection = "connecting";
+// Why nothing comes, where a person should know; and what the daemon said of itself last.
+let trouble = null;
+let status = null;
 // Whether the story was opened from within the page: then "back" closes it, and otherwise would leave the page.
 let openedHere = false;
 
@@ -60,16 +70,30 @@ async function enter() {
 function ended(error) {
   story.close();
   loaded = false;
-  for (const part of [...PARTS, "banner"]) at(part).hidden = true;
+  status = null;
+  for (const part of PARTS) at(part).hidden = true;
   at("door").hidden = false;
   put(at("door-why"), error.message);
   showConnection("closed");
 }
 
-function showConnection(state) {
+function showConnection(state, why) {
+  const isNews = state !== connection;
+  connection = state;
   at("connection").dataset.state = state;
   put(at("connection"), CONNECTION[state]);
-  if (state === "live") story.refresh();
+  // A daemon that is started again is back at once, and nobody need read of it; where there is nothing else to see, it is said.
+  const isTold = state === "refused" || (state === "reconnecting" && !loaded);
+  trouble = isTold ? { state, why } : null;
+  showBanner(at("banner"), trouble, status);
+  showTitle();
+  if (isNews && state === "live") story.refresh();
+}
+
+// Of a page in the background one sees the title alone: it counts only what is so now.
+function showTitle() {
+  const unreachable = new Map(agents.tally("status")).get("unreachable") ?? 0;
+  document.title = connection === "live" && unreachable > 0 ? `meshd: ${number(unreachable)} unreachable` : "meshd";
 }
 
 // -- what is shown -------------------------------------------------------------
@@ -82,13 +106,14 @@ function changed(ids) {
   if (ids.includes(story.id)) story.refresh();
 }
 
-function showFacts({ status, problems, sweeps }) {
-  const roots = status.roots ?? [];
+function showFacts({ status: told, sweeps }) {
+  status = told;
+  const { problems, roots } = status;
   if (agents.setProblems(problems)) refresh();
   showProblems(at("problem-list"), problems);
   showRoots(at("roots"), roots);
   showDaemon(at("daemon-facts"), status);
-  showBanner(at("banner"), { ...status, roots });
+  showBanner(at("banner"), trouble, status);
   showSweeps(at("sweeps"), sweeps);
   at("problem-count").hidden = problems.length === 0;
   put(at("problem-count"), number(problems.length));
@@ -109,8 +134,7 @@ function refresh() {
   at("main").classList.toggle("barren", found.length === 0);
   const all = count(agents.size, "agent");
   put(at("found"), filter.isEmpty ? all : `${number(found.length)} of ${all}`);
-  const unreachable = new Map(agents.tally("status")).get("unreachable") ?? 0;
-  document.title = unreachable > 0 ? `meshd: ${number(unreachable)} unreachable` : "meshd";
+  showTitle();
 }
 
 // -- where one is ----------------------------------------------------------------

@@ -36,23 +36,43 @@ export function showDaemon(home, { daemon, missedEvents, registry }) {
   home.replaceChildren(...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
 }
 
-/** What is not as it should be, in the banner `home`, which is there only if there is something. */
-export function showBanner(home, { ready, daemon, roots }) {
-  const sentences = [
-    daemon.registryError && `The registry cannot be written: ${daemon.registryError}`,
-    daemon.relay?.error && `The relay fails: ${daemon.relay.error}`,
-    ...(daemon.degraded ?? []),
-    ...roots
-      .filter((root) => root.state === "offline")
-      .map((root) => `Scan root ${root.path} is offline${root.why ? `: ${root.why}` : ""}.`),
-  ].filter((sentence) => sentence);
-  if (!ready && sentences.length === 0) sentences.push("Not ready yet: not every scan root is watched and swept.");
-  const said = sentences.join("\n");
+/**
+ * What is not as it should be, in the banner `home`, which is there only if there is something: the `trouble` with asking
+ * the daemon, else what it says of itself.
+ */
+export function showBanner(home, trouble, status) {
+  const wrongs = trouble !== null ? [ofTrouble(trouble)] : status !== null ? ofStatus(status) : [];
+  const said = JSON.stringify(wrongs);
   // An alert is read out whenever it is written, so it is written only when it says something else.
   if (home.dataset.said === said) return;
   home.dataset.said = said;
-  home.hidden = sentences.length === 0;
-  home.replaceChildren(...sentences.map((sentence) => make("p", {}, foreign(sentence))));
+  home.hidden = wrongs.length === 0;
+  home.replaceChildren(...wrongs.map(({ what, remedy }) => make("p", {}, foreign(what), ...toDo(remedy))));
+}
+
+function ofTrouble({ state, why }) {
+  if (state !== "refused") return { what: why };
+  return { what: `The daemon does not say how things are: ${why}.`, remedy: "meshd doctor" };
+}
+
+function ofStatus({ ready, daemon, roots }) {
+  const wrongs = [
+    daemon.registryError && `The registry cannot be written: ${daemon.registryError}`,
+    daemon.relay?.error && `The relay fails: ${daemon.relay.error}`,
+    ...daemon.degraded,
+  ]
+    .filter((what) => what)
+    .map((what) => ({ what }));
+  for (const { path, state, why, remedy } of roots) {
+    const what = `Scan root ${path} is ${state}${why ? `: ${why}` : ""}.`;
+    if (state === "offline" || state === "degraded") wrongs.push({ what, remedy });
+  }
+  if (!ready && wrongs.length === 0) wrongs.push({ what: "Not ready yet: not every scan root is watched and swept." });
+  return wrongs;
+}
+
+function toDo(remedy) {
+  return remedy ? [" ", make("b", {}, "What to do: "), foreign(remedy)] : [];
 }
 
 function rootCard(root) {
@@ -67,6 +87,7 @@ function rootCard(root) {
     { class: "root" },
     make("h3", {}, make("span", { class: `badge ${root.state}` }, root.state), foreign(root.path, { class: "path" })),
     root.why ? make("p", {}, foreign(root.why)) : null,
+    root.remedy ? make("p", {}, ...toDo(root.remedy)) : null,
     make(
       "p",
       { class: "quiet" },

@@ -8,6 +8,9 @@ import { NoAnswer, NoSession, Refused, answered, request } from "./session.js";
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10000;
 
+// How long it may take until it begins to say something.
+const BEGIN_WITHIN_MS = 10000;
+
 // The daemon says something every 15 s. After twice that and a little the connection is dead, whatever the system says.
 const SILENCE_MS = 35000;
 
@@ -49,16 +52,23 @@ export class EventParser {
 
 /**
  * Follows the stream. `told` gets the events of one piece, `lost` is called when some are missing, with whether they count
- * anew, `state` with `live` or `reconnecting`, and `ended` with the NoSession that a person must mend.
+ * anew, `live` when it is connected, `broken` with why it is not, and `ended` with the NoSession that a person must mend.
  */
 export class EventStream {
   #after = null;
   // The one that follows now: one that was told to stop and still waits for an answer does nothing with it.
   #current = null;
+  // The connection of that one.
+  #connection = null;
   #wake = null;
 
-  constructor({ told, lost, state, ended }) {
-    Object.assign(this, { told, lost, state, ended });
+  constructor({ told, lost, live, broken, ended }) {
+    Object.assign(this, { told, lost, live, broken, ended });
+  }
+
+  /** The number of the last event that was seen. */
+  get after() {
+    return this.#after;
   }
 
   /** Begins after the event with this number; from now on, if there is none. */
@@ -69,6 +79,7 @@ export class EventStream {
     this.#after = after;
     let wait = FIRST_WAIT_MS;
     for (;;) {
+      let why = new NoAnswer("The daemon ended the connection.");
       try {
         await this.#read(mine, () => {
           wait = FIRST_WAIT_MS;
@@ -81,9 +92,10 @@ export class EventStream {
         }
         // Anything else is a mistake in here, and is not hidden by trying again.
         if (!(error instanceof NoAnswer || error instanceof Refused)) reportError(error);
+        why = error;
       }
       if (mine !== this.#current) return;
-      this.state("reconnecting");
+      this.broken(why);
       await this.#pause(wait);
       wait = Math.min(wait * 2, LONGEST_WAIT_MS);
     }
@@ -101,25 +113,32 @@ export class EventStream {
     this.#wake?.();
   }
 
+  /** Gives up the connection, which seems to be dead, and makes another one. */
+  doubt() {
+    this.#connection?.abort();
+  }
+
   async #read(mine, connected) {
     // A connection that died is given up, and the next one is made.
     const dead = new AbortController();
+    this.#connection = dead;
     const signal = AbortSignal.any([mine.signal, dead.signal]);
     const headers = { Accept: "text/event-stream" };
     if (this.#after !== null) headers["Last-Event-ID"] = String(this.#after);
-    let silence = setTimeout(() => dead.abort(), SILENCE_MS);
+    let silence = setTimeout(() => dead.abort(), BEGIN_WITHIN_MS);
     try {
       const response = await request("/api/mesh/events", { headers, signal });
+      if (mine !== this.#current) return;
       const reader = response.body.getReader();
       const decoder = new TextDecoder();
       const parser = new EventParser();
       connected();
-      this.state("live");
+      this.live();
       for (;;) {
-        const { done, value } = await answered(reader.read());
-        if (done || mine !== this.#current) return;
         clearTimeout(silence);
         silence = setTimeout(() => dead.abort(), SILENCE_MS);
+        const { done, value } = await answered(reader.read());
+        if (done || mine !== this.#current) return;
         this.#tell(parser.push(decoder.decode(value, { stream: true })));
       }
     } finally {

@@ -14,16 +14,26 @@ const MOST_SINGLE = 50;
 // The list of ten thousand agents is megabytes: in a storm of events once a second is often enough.
 const LIST_EVERY_MS = 1000;
 
-// Counts, roots, problems and sweeps: at most this often when something happens, and this often when nothing does, because
-// an agent that is not heard of goes from active to inactive without an event.
+// Counts, roots, problems and sweeps: at most this often when something happens, and this often when nothing does. An agent
+// that is not heard of goes from active to inactive without an event, and a daemon that hangs says nothing at all.
 const FACTS_EVERY_MS = 1000;
-const IDLE_EVERY_MS = 30000;
+const IDLE_EVERY_MS = 6000;
+
+// The facts come in milliseconds. A daemon that hangs is believed for this and the time between two questions: ten seconds.
+const FACTS_WITHIN_MS = 4000;
+
+// The list of ten thousand agents takes a fraction of a second, and longer through a narrow tunnel.
+const LIST_WITHIN_MS = 60000;
 
 // When an agent was last heard of changes without an event too, and shows only in the list.
 const OLD_LIST_MS = 300000;
 
 // How long to wait after an answer that did not come, where the stream does not say when the daemon is back.
 const RETRY_MS = 2000;
+
+// A browser has six connections to one address for all its tabs, and following holds one. So a page that nobody looked at for
+// so long follows no more, until somebody does.
+const REST_AFTER_MS = 30000;
 
 /** Work that is done again and again and never twice at a time: what is planned meanwhile is done after it. */
 class Lane {
@@ -63,8 +73,8 @@ class Lane {
 
 /**
  * `agents` is kept true. `changed` is called with the ids that were touched after it changed, `facts` with what else the
- * daemon says, `happened` with events, `forgotten` when the past is gone, `state` with how the connection is, `ended` with
- * the NoSession that a person must mend.
+ * daemon says, `happened` with events, `forgotten` when the past is gone, `ended` with the NoSession that a person must mend.
+ * `state` is called with `connecting`, with `live`, or with `refused` or `reconnecting` and why.
  */
 export class Follower {
   // Ids of agents that may have changed, and whether the last that was heard is that they are gone.
@@ -75,39 +85,32 @@ export class Follower {
   // The number of the last event that was there before the list was.
   #past = 0;
   #loaded = false;
-  #live = false;
+  // What does not come at the moment (`stream`, `facts`, `agents`, or the `first` of them) and the error that says why. Only
+  // where nothing is missing is the page live.
+  #missing = new Map();
+  #isOpen = false;
+  #isResting = false;
+  #restTimer = null;
   #listedAt = -Infinity;
   #listTook = 0;
   #factsAt = -Infinity;
+  // The last sweeps, and when the last of them was.
+  #sweeps = [];
+  #sweptAt = null;
 
   constructor({ agents, changed, facts, happened, forgotten, state, ended }) {
     Object.assign(this, { agents, changed, facts, happened, forgotten, state, ended });
     // Two lanes: what is changed on disk shows while slower questions are still being answered.
-    this.agentLane = new Lane(() =>
-      this.#try(
-        () => this.#askAgents(),
-        () => this.#lostSight(),
-      ),
-    );
-    this.factLane = new Lane(() =>
-      this.#try(
-        () => this.#askFacts(),
-        () => this.factLane.plan(RETRY_MS),
-      ),
-    );
-    this.firstLane = new Lane(() =>
-      this.#try(
-        () => this.#begin(),
-        () => this.#beginAgain(),
-      ),
-    );
+    this.agentLane = new Lane(() => this.#try("agents", () => this.#askAgents(), () => this.#lostSight()));
+    this.factLane = new Lane(() => this.#try("facts", () => this.#askFacts(), () => this.#again(this.factLane)));
+    this.firstLane = new Lane(() => this.#try("first", () => this.#begin(), () => this.#again(this.firstLane)));
     this.stream = new EventStream({
       told: (events) => this.#told(events),
       lost: (how) => this.#lost(how),
-      state: (state) => this.#state(state),
+      live: () => this.#connected(),
+      broken: (why) => this.#misses("stream", why),
       ended: (error) => this.#end(error),
     });
-    setInterval(() => this.#idle(), IDLE_EVERY_MS);
     document.addEventListener("visibilitychange", () => this.#looked());
     window.addEventListener("online", () => this.stream.hurry());
   }
@@ -115,38 +118,51 @@ export class Follower {
   /** Begins, or begins again with a new session. */
   start() {
     this.#end(null);
-    this.firstLane.plan(0);
+    this.#isOpen = true;
+    this.forgotten();
+    this.state("connecting");
+    // What is opened in the background begins when somebody looks at it.
+    this.#isResting = document.hidden;
+    if (!this.#isResting) this.firstLane.plan(0);
   }
 
   async #begin() {
     // The facts first: their number of the last event is from before the list, so no event falls between the two.
-    await this.#askFacts();
+    const { lastEvent } = await this.#askFacts();
+    this.#past = lastEvent ?? 0;
     await this.#askList();
     this.#loaded = true;
     // A little of the past, to see what led here.
     this.stream.follow(this.#past > 0 ? Math.max(0, this.#past - MOST_EVENTS) : null);
   }
 
-  #beginAgain() {
-    this.state("reconnecting");
-    this.firstLane.plan(RETRY_MS);
-  }
-
   #end(error) {
     this.#session += 1;
-    for (const lane of [this.firstLane, this.agentLane, this.factLane]) lane.stop();
-    this.stream.stop();
+    this.#stop();
+    clearTimeout(this.#restTimer);
+    this.#isOpen = false;
     this.#loaded = false;
-    this.#live = false;
     this.#all = true;
     this.#touched.clear();
+    // Not connected yet, which is no reason that anybody must be told.
+    this.#missing = new Map([["stream", new NoAnswer("The daemon is asked.")]]);
     if (error !== null) this.ended(error);
   }
 
-  async #try(work, failed) {
+  #stop() {
+    for (const lane of [this.firstLane, this.agentLane, this.factLane]) lane.stop();
+    this.stream.stop();
+  }
+
+  #again(lane) {
+    if (!this.#isResting) lane.plan(RETRY_MS);
+  }
+
+  async #try(what, work, failed) {
     const session = this.#session;
     try {
       await work();
+      if (session === this.#session) this.#comes(what);
     } catch (error) {
       if (session !== this.#session) return;
       if (error instanceof NoSession) {
@@ -155,16 +171,36 @@ export class Follower {
       }
       // Anything else is a mistake in here, and is not hidden by trying again.
       if (!(error instanceof NoAnswer || error instanceof Refused)) reportError(error);
+      // Who does not answer does not tell either, whatever the connection looks like.
+      if (error instanceof NoAnswer && !this.#missing.has("stream")) this.stream.doubt();
+      this.#misses(what, error);
       failed();
     }
   }
 
   // Fails if the session ended meanwhile, so that nothing of it is shown any more.
-  async #get(path) {
+  async #get(path, withinMs) {
     const session = this.#session;
-    const answer = await get(path);
+    const answer = await get(path, withinMs);
     if (session !== this.#session) throw new NoAnswer("That was asked in a session that is over.");
     return answer;
+  }
+
+  #misses(what, error) {
+    this.#missing.set(what, error);
+    this.#say();
+  }
+
+  #comes(what) {
+    if (this.#missing.delete(what)) this.#say();
+  }
+
+  #say() {
+    const errors = [...this.#missing.values()];
+    const refusal = errors.find((error) => error instanceof Refused);
+    if (refusal !== undefined) this.state("refused", refusal.message);
+    else if (errors.length > 0) this.state("reconnecting", errors.at(-1).message);
+    else this.state("live");
   }
 
   #told(events) {
@@ -175,7 +211,12 @@ export class Follower {
       this.#touched.set(agentId, event === "agent.removed" || event === "agent.unregistered");
     }
     if (this.#touched.size > 0) this.agentLane.plan(this.#patience());
-    if (now.length > 0) this.factLane.plan(Math.max(FLUSH_MS, this.#factsAt + FACTS_EVERY_MS - performance.now()));
+    if (now.length === 0) return;
+    // What the banner says is to be true at once, and which agents a relay reaches is told of none of them.
+    const isOf = (part) => now.some(({ event }) => event.startsWith(part));
+    if (isOf("relay.")) this.#wantAll();
+    const isUrgent = isOf("relay.") || isOf("root.");
+    this.factLane.plan(isUrgent ? FLUSH_MS : Math.max(FLUSH_MS, this.#factsAt + FACTS_EVERY_MS - performance.now()));
   }
 
   #lost({ isAnother }) {
@@ -191,28 +232,40 @@ export class Follower {
 
   #lostSight() {
     this.#all = true;
-    if (this.#live) this.agentLane.plan(RETRY_MS);
+    this.#again(this.agentLane);
   }
 
-  #state(state) {
-    this.#live = state === "live";
-    this.state(state);
-    if (!this.#live) return;
-    // Back after a break: the events that were missed come by themselves, the counts do not.
-    this.factLane.plan(0);
-    if (this.#all) this.agentLane.plan(0);
-  }
-
-  #idle() {
-    if (document.hidden || !this.#live) return;
-    this.factLane.plan(0);
-    if (performance.now() - this.#listedAt > OLD_LIST_MS) this.#wantAll();
+  #connected() {
+    this.#comes("stream");
+    // Back after a break: the events that were missed come by themselves, the counts do not. What is missing is being asked
+    // for anyway.
+    if (!this.#missing.has("facts")) this.factLane.plan(0);
+    if (!this.#missing.has("agents") && (this.#all || this.#touched.size > 0)) this.agentLane.plan(0);
   }
 
   #looked() {
-    if (document.hidden) return;
-    this.stream.hurry();
-    if (performance.now() - this.#factsAt > IDLE_EVERY_MS) this.#idle();
+    clearTimeout(this.#restTimer);
+    if (!this.#isOpen) return;
+    if (document.hidden) this.#restTimer = setTimeout(() => this.#rest(), REST_AFTER_MS);
+    else if (this.#isResting) this.#goOn();
+    else if (this.#loaded) {
+      this.stream.hurry();
+      this.factLane.plan(0);
+    }
+  }
+
+  #rest() {
+    this.#isResting = true;
+    // What has not begun begins anew.
+    if (!this.#loaded) this.#session += 1;
+    this.#stop();
+    this.#misses("stream", new NoAnswer("Nobody looks at the page."));
+  }
+
+  #goOn() {
+    this.#isResting = false;
+    if (!this.#loaded) this.firstLane.plan(0);
+    else this.stream.follow(this.stream.after);
   }
 
   #wantAll() {
@@ -243,7 +296,7 @@ export class Follower {
     this.#touched.clear();
     this.#all = false;
     const asked = performance.now();
-    const { agents } = await this.#get("agents");
+    const { agents } = await this.#get("agents", LIST_WITHIN_MS);
     this.#listedAt = performance.now();
     this.#listTook = this.#listedAt - asked;
     this.agents.replace(agents);
@@ -264,16 +317,31 @@ export class Follower {
   }
 
   async #askFacts() {
-    const [status, { problems }, { sweeps }] = await Promise.all(
-      ["status", "problems", "sweeps"].map((path) => this.#get(path)),
-    );
+    const status = await this.#get("status", FACTS_WITHIN_MS);
+    const sweptAt = status.lastSweep?.at ?? null;
+    if (sweptAt !== this.#sweptAt) {
+      this.#sweeps = (await this.#get("sweeps", FACTS_WITHIN_MS)).sweeps;
+      this.#sweptAt = sweptAt;
+    }
     this.#factsAt = performance.now();
-    if (!this.#loaded) this.#past = status.lastEvent ?? 0;
-    this.facts({ status, problems, sweeps });
-    if (this.#loaded && this.#touched.size === 0 && !this.#agrees(status)) this.#wantAll();
+    this.facts({ status, sweeps: this.#sweeps });
+    if (this.#loaded) this.#compare(status);
+    if (!this.#isResting) this.factLane.plan(IDLE_EVERY_MS);
+    return status;
   }
 
-  // Whether the rows are those that the daemon counted. If not, some became old without an event.
+  // Some rows become old without an event: by themselves, or because the relay reached an agent.
+  #compare(status) {
+    const isOld = performance.now() - this.#listedAt > OLD_LIST_MS;
+    if (isOld || (this.#touched.size === 0 && !this.#agrees(status))) this.#wantAll();
+    // Agents that are not there are not registered at the relay, and not waited for.
+    const pending = this.agents.pending();
+    if (pending.length <= (status.daemon.relay?.pending ?? 0)) return;
+    for (const id of pending) this.#touched.set(id, false);
+    this.agentLane.plan(this.#patience());
+  }
+
+  // Whether the rows are those that the daemon counted.
   #agrees({ activeCount, inactiveCount, staleCount, unreachableCount }) {
     const rows = new Map(this.agents.tally("status"));
     const counted = {

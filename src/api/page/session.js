@@ -5,6 +5,9 @@
 
 const TOKEN = "meshd-token";
 
+// The daemon answers within milliseconds. One that takes so long hangs, or the browser has no connection left to ask it.
+const ANSWER_WITHIN_MS = 10000;
+
 /** There is no session, or no longer: only a person can begin one. */
 export class NoSession extends Error {}
 
@@ -32,8 +35,9 @@ export async function begin() {
     // Out of the address at once: it is of no use any more, and not for the history or a bookmark.
     history.replaceState(null, "", location.pathname);
     const headers = { "Content-Type": "application/json" };
+    const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
     const response = await answered(
-      fetch("/api/mesh/session", { method: "POST", headers, body: JSON.stringify({ code }) }),
+      fetch("/api/mesh/session", { method: "POST", headers, body: JSON.stringify({ code }), signal }),
     );
     if (response.ok) sessionStorage.setItem(TOKEN, (await answered(response.json())).token);
     else if (response.status === 401) why = "That link was used before, or is older than a minute.";
@@ -43,12 +47,15 @@ export async function begin() {
   if (sessionStorage.getItem(TOKEN) === null) throw new NoSession(why);
 }
 
-/** A request with the token. Fails with NoSession if the daemon does not know it. */
-export async function request(path, options = {}) {
+/**
+ * A request with the token. Fails with NoSession if the daemon does not know it. Its answer, to the end, has a deadline:
+ * the signal that is given, or the usual one.
+ */
+export async function request(path, { signal = AbortSignal.timeout(ANSWER_WITHIN_MS), ...options } = {}) {
   const token = sessionStorage.getItem(TOKEN);
   if (token === null) throw new NoSession("This tab has none yet.");
   const headers = { ...options.headers, Authorization: `Bearer ${token}` };
-  const response = await answered(fetch(path, { ...options, headers, cache: "no-store" }));
+  const response = await answered(fetch(path, { ...options, headers, signal, cache: "no-store" }));
   if (response.ok) return response;
   if (response.status !== 401) throw new Refused(response.status, await problemOf(response));
   // Only the token that was refused is dropped: a new session may have begun meanwhile.
@@ -57,9 +64,9 @@ export async function request(path, options = {}) {
   throw new NoSession("The daemon no longer knows this tab’s session.");
 }
 
-/** The JSON that the daemon answers to a GET below /api/mesh/. */
-export async function get(path) {
-  const response = await request(`/api/mesh/${path}`);
+/** The JSON that the daemon answers to a GET below /api/mesh/, within so many milliseconds. */
+export async function get(path, withinMs = ANSWER_WITHIN_MS) {
+  const response = await request(`/api/mesh/${path}`, { signal: AbortSignal.timeout(withinMs) });
   return answered(response.json());
 }
 
