@@ -28,6 +28,9 @@ const SHARE: u32 = 10;
 /// How soon they are read again at the latest: an agent that is not heard of becomes inactive by itself.
 const READ_ANYWAY: Duration = Duration::from_secs(30);
 
+/// How often the file is opened anew: a connection goes on saying what it read before, however the file is now.
+const OPEN_AGAIN: Duration = Duration::from_secs(3);
+
 /// How often the daemon is asked how it is.
 const ASK_DAEMON_EVERY: Duration = Duration::from_secs(2);
 
@@ -146,9 +149,12 @@ impl Registry {
     /// Tells what is new until the file is another one.
     fn follow(&self, reader: &Reader) -> Result<(), Ended> {
         let file = self.settings.registry();
+        // What cannot be read is not begun with.
+        reader.stats(&self.clock.now())?;
         self.say(Told::Anew)?;
         let mut after = reader.last_seq()?.saturating_sub(u64::try_from(EVENTS).unwrap_or(0));
         let (mut seen, mut is_stale, mut read) = (None, true, None::<(Instant, Duration)>);
+        let (mut opened, mut opening) = (monotonic(), Duration::ZERO);
         while reader.is_same_file(&file) {
             let version = reader.data_version()?;
             if seen != Some(version) {
@@ -160,6 +166,11 @@ impl Registry {
                 let begun = monotonic();
                 self.tell_agents(reader)?;
                 (is_stale, read) = (false, Some((monotonic(), begun.elapsed())));
+            }
+            if opened.elapsed() >= OPEN_AGAIN.max(opening.saturating_mul(SHARE)) {
+                let begun = monotonic();
+                Reader::open(&file)?.stats(&self.clock.now())?;
+                (opened, opening) = (monotonic(), begun.elapsed());
             }
             match self.asks.recv_timeout(ASK_EVERY) {
                 Ok(project) => self.tell_story(reader, project)?,

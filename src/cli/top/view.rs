@@ -31,7 +31,9 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut State, look: Look) {
     let area = frame.area();
     let head = head::lines(state, look, area.width, area.height);
     let head_height = u16::try_from(head.len()).unwrap_or(1);
-    let parts = [Constraint::Length(head_height), Constraint::Min(0), Constraint::Length(1)];
+    // The keys go before what the head says.
+    let foot_height = u16::from(head_height < area.height);
+    let parts = [Constraint::Length(head_height), Constraint::Min(0), Constraint::Length(foot_height)];
     let [top, lists, foot] = Layout::vertical(parts).areas(area);
     for (line, area) in head.into_iter().zip(top.rows()) {
         frame.render_widget(line, area);

@@ -1,4 +1,5 @@
-//! The head: how many agents are how, how the daemon is, and the roots, the worst first.
+//! The head: how many agents are how, how the daemon is, and the roots, the worst first. Where there is no room for all of
+//! it, what is wrong goes last.
 
 use ratatui::text::{Line, Span};
 
@@ -12,20 +13,29 @@ use crate::registry::Status;
 use crate::report::DaemonFacts;
 use crate::report::wording::count;
 
-/// Below this there is room for the counts alone.
+/// Below this there is room for the counts and for what is wrong.
 const TINY_HEIGHT: u16 = 12;
 
 /// The most roots that are told of; of more, the worst.
 const MAX_ROOTS: usize = 3;
 
 pub fn lines(state: &State, look: Look, width: u16, height: u16) -> Vec<Line<'static>> {
-    let columns = usize::from(width);
-    let mut lines = vec![counts(state, look)];
-    if height >= TINY_HEIGHT {
-        lines.push(daemon(state, look, columns));
-        let most = if height >= BOTH_LISTS_HEIGHT { MAX_ROOTS } else { 1 };
-        lines.extend(roots(state, look, columns, most));
+    let (columns, rows) = (usize::from(width), usize::from(height));
+    let most = if height >= BOTH_LISTS_HEIGHT { MAX_ROOTS } else { 1 };
+    let (counts, daemon, roots) = (counts(state, look), daemon(state, look, columns), roots(state, look, columns, most));
+    let is_tiny = height < TINY_HEIGHT;
+    let mut lines = Vec::new();
+    if !is_tiny || !is_well(&state.daemon) {
+        lines.push(daemon);
     }
+    if !is_tiny || !state.roots.iter().all(RootLine::is_well) {
+        lines.extend(roots);
+    }
+    // The counts stand above, and say why there are none.
+    if lines.len() < rows || state.no_registry.is_some() {
+        lines.insert(0, counts);
+    }
+    lines.truncate(rows);
     lines
 }
 
@@ -67,9 +77,20 @@ fn daemon(state: &State, look: Look, columns: usize) -> Line<'static> {
         }
         Daemon::Ill(why) => Line::styled(cut(&format!("daemon: {}", Shown::text(why)), columns), look.wrong()),
         Daemon::Runs(facts) => {
-            let is_well = facts.ready && facts.degraded.is_empty() && facts.registry_error.is_none();
             let said = cut(&in_words(facts, state.now_ms), columns);
-            if is_well { Line::from(said) } else { Line::styled(said, look.wrong()) }
+            if is_well(&state.daemon) { Line::from(said) } else { Line::styled(said, look.wrong()) }
+        }
+    }
+}
+
+/// Whether nothing is wrong with the daemon, as far as it was heard of.
+fn is_well(daemon: &Daemon) -> bool {
+    match daemon {
+        Daemon::Unknown => true,
+        Daemon::None | Daemon::Ill(_) => false,
+        Daemon::Runs(facts) => {
+            let relay_fails = facts.relay.as_ref().is_some_and(|relay| relay.error.is_some());
+            facts.ready && facts.degraded.is_empty() && facts.registry_error.is_none() && !relay_fails
         }
     }
 }
@@ -83,7 +104,8 @@ fn in_words(facts: &DaemonFacts, now_ms: i64) -> String {
         parts.push(format!("{} directories POLLED for want of watches", facts.cold_directories));
     }
     if let Some(relay) = facts.relay.as_ref().filter(|relay| relay.pending > 0 || relay.error.is_some()) {
-        parts.push(format!("relay: {} pending", relay.pending));
+        let why = relay.error.as_ref().map(|error| format!(", FAILS: {}", Shown::text(error)));
+        parts.push(format!("relay: {} pending{}", relay.pending, why.unwrap_or_default()));
     }
     if let Some(sweep) = &facts.last_sweep {
         parts.push(format!("swept {} ago in {:.0} ms", ago(now_ms, wall_ms(&sweep.at)), sweep.took_ms));

@@ -9,7 +9,7 @@ use super::strong;
 use super::text::{cut, fitted, tail, width, wrapped};
 use crate::cli::top::state::{Panel, State};
 
-const KEYS: [(&str, &str); 11] = [
+const KEYS: [(&str, &str); 12] = [
     ("↑ ↓ j k", "one line; PgUp PgDn a page; Home End g G the ends"),
     ("Enter e", "why the selected agent is in its state"),
     ("Tab", "agents or events"),
@@ -18,6 +18,7 @@ const KEYS: [(&str, &str); 11] = [
     ("n", "only one namespace, the next one, all"),
     ("Esc", "drops filters; without any, ends"),
     ("q Ctrl-C", "ends"),
+    ("Ctrl-Z", "stops; `fg` goes on"),
     ("AGE", "since last seen; unreachable: since when"),
     ("status!", "the row is damaged; the next pass repairs it"),
     ("?", "this; any key closes it"),

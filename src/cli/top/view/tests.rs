@@ -78,6 +78,22 @@ fn the_head_says_what_is_wrong_first_and_without_colour() {
 }
 
 #[test]
+fn what_is_wrong_is_the_last_to_go() {
+    for (width, height) in [(40, 8), (40, 4), (40, 2), (80, 11)] {
+        let said = screen(&mut with(20), width, height, Look::Plain).join("\n");
+        for part in ["no daemon runs", "root OFFLINE"] {
+            assert!(said.contains(part), "{part} at {width}x{height}:\n{said}");
+        }
+    }
+    let mut state = with(20);
+    state.tell(Told::NoRegistry("the registry is corrupt".into()));
+    for (width, height) in [(60, 8), (60, 2), (60, 1)] {
+        let said = screen(&mut state, width, height, Look::Plain).join("\n");
+        assert!(said.contains("the registry is corrupt"), "at {width}x{height}:\n{said}");
+    }
+}
+
+#[test]
 fn the_selected_line_is_marked_and_its_status_is_a_word() {
     let mut state = with(20);
     for _ in 0..9 {
