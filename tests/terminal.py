@@ -18,8 +18,9 @@ import sys
 from live import Failed, Meshd, Skipped, run_parts, tool, until
 from show import manifest_of, new_manifest, write
 
-# What a shell of ours prints once the program in it has ended, with how it ended.
+# What a shell of ours prints once the program in it has ended, with how it ended, or was stopped.
 ENDED = "ended with "
+STOPPED = "stopped by "
 
 # A colour of text or ground, as a terminal is told it: 30 to 49 and 90 to 107, but for the ordinary ones, 39 and 49.
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
@@ -34,8 +35,10 @@ class Terminal:
         self.tmux = ["tmux", "-f", "/dev/null", "-S", os.path.join(home, "tmux")]
         given = " ".join(f"{key}={shlex.quote(value)}" for key, value in environment.items())
         # The process's number is told, so that it can be sent a signal.
-        script = f"{given} {shlex.join(command)} & echo $! >{shlex.quote(home)}/pid; fg >/dev/null; " \
-                 f"echo '{ENDED}'$?; stty -a | grep -o -- '[-]*icanon'; exec cat"
+        look = "stty -a | grep -o -- '[-]*icanon'"
+        script = f"{given} {shlex.join(command)} & pid=$!; echo $pid >{shlex.quote(home)}/pid; fg >/dev/null; how=$?; " \
+                 f"while kill -0 $pid; do clear; echo '{STOPPED}'$((how - 128)); {look}; read; fg; how=$?; done 2>/dev/null; " \
+                 f"echo '{ENDED}'$how; {look}; exec cat"
         self.pid_file = os.path.join(home, "pid")
         subprocess.run([*self.tmux, "new-session", "-d", "-x", str(width), "-y", str(height),
                         f"bash -m -c {shlex.quote(script)}"], check=True, env={**os.environ, "TERM": "xterm-256color"})
@@ -70,9 +73,9 @@ class Terminal:
     def pid(self):
         return int(until("the process's number", lambda: os.path.exists(self.pid_file) and open(self.pid_file).read())[0])
 
-    def is_given_back(self, how):
+    def is_given_back(self, how, what=ENDED):
         """The program ended so, the lines of the shell are there again, and the terminal reads lines again."""
-        screen = self.sees(f"{ENDED}{how}")
+        screen = self.sees(f"{what}{how}")
         if "agents" in screen or "-icanon" in self.sees("icanon"):
             raise Failed(f"the terminal was not given back:\n{screen}")
 
@@ -157,7 +160,7 @@ def live(args, home):
 def ends(args, home):
     """A signal ends it and gives the terminal back. NO_COLOR is heeded."""
     _, top = registry(args, home, 5)
-    for number in [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]:
+    for number in [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT]:
         part = os.path.join(home, number.name)
         os.mkdir(part)
         with Terminal(part, top) as terminal:
@@ -172,6 +175,43 @@ def ends(args, home):
         terminal.sees("5 agents")
         if COLOUR.search(terminal.screen("-e")):
             raise Failed("there is colour")
+
+
+def stops(args, home):
+    """It is stopped and goes on like any program: the terminal is the shell's meanwhile, and all is drawn anew then."""
+    _, top = registry(args, home, 5)
+    with Terminal(home, top) as terminal:
+        terminal.sees("5 agents")
+        for stop in [lambda: os.kill(terminal.pid(), signal.SIGTSTP), lambda: terminal.press("C-z")]:
+            stop()
+            terminal.is_given_back(signal.SIGSTOP.value, STOPPED)
+            terminal.press("Enter")
+            terminal.sees("5 agents", "> active", "q quit")
+        # Nobody gives back anything then; what is drawn afterwards is whole all the same.
+        os.kill(terminal.pid(), signal.SIGSTOP)
+        terminal.sees(STOPPED)
+        terminal.press("Enter")
+        terminal.sees("5 agents", "> active", "q quit")
+        terminal.press("?")
+        terminal.sees(" keys ", "Ctrl-Z")
+        terminal.press("x", "q")
+        terminal.is_given_back(0)
+
+
+def damaged(args, home):
+    """A registry that is damaged while it is looked at is told, and so is one that can be read again."""
+    _, top = registry(args, home, 5)
+    with Terminal(home, top, width=40, height=8) as terminal:
+        terminal.sees("5 agents", "no daemon")
+        with open(os.path.join(home, "state", "registry.db"), "r+b") as file:
+            sound = file.read()
+            file.seek(0)
+            file.write(os.urandom(len(sound)))
+            file.flush()
+            terminal.sees("the registry is corrupt")
+            file.seek(0)
+            file.write(sound)
+        terminal.sees("5 agents", "no daemon")
 
 
 def gone(args, home):
@@ -194,5 +234,5 @@ def absent(args, home):
 
 
 if __name__ == "__main__":
-    parts = {"sizes": sizes, "keys": keys, "live": live, "ends": ends, "gone": gone, "absent": absent}
+    parts = {"sizes": sizes, "keys": keys, "live": live, "ends": ends, "stops": stops, "damaged": damaged, "gone": gone, "absent": absent}
     sys.exit(run_parts(argparse.ArgumentParser(description=__doc__), parts))

@@ -30,6 +30,8 @@ pub enum Focus {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ask {
     Quit,
+    /// To be stopped, as by SIGTSTP.
+    Stop,
     /// Why the agent at this project is as it is.
     Explain(PathBuf),
 }
@@ -149,8 +151,11 @@ impl State {
     /// Takes in a key.
     pub fn press(&mut self, key: KeyEvent) -> Option<Ask> {
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
-        if is_control && key.code == KeyCode::Char('c') {
-            return Some(Ask::Quit);
+        // Keys that are signals elsewhere.
+        match key.code {
+            KeyCode::Char('c') if is_control => return Some(Ask::Quit),
+            KeyCode::Char('z') if is_control => return Some(Ask::Stop),
+            _ => {}
         }
         if self.is_typing {
             self.type_filter(key.code, is_control);
@@ -413,6 +418,7 @@ mod tests {
             Some(Ask::Quit),
             "while typing, too"
         );
+        assert_eq!(state.press(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL)), Some(Ask::Stop));
     }
 
     #[test]
