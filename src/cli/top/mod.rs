@@ -60,6 +60,10 @@ fn watch(screen: &mut Screen, source: &Source, signals: &Signals, look: Look) ->
     let mut state = State::default();
     let mut drawn = None;
     while !signals.is_ended() {
+        if !source.goes_on() {
+            screen.lose();
+            return Err(std::io::Error::other("the thread that tells it panicked"));
+        }
         let mut is_new = screen.heed(signals)?;
         while let Some(told) = source.next() {
             is_new = true;

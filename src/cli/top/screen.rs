@@ -68,11 +68,17 @@ fn end_even_if_stuck(ended: &Arc<AtomicBool>) -> std::io::Result<()> {
 /// The terminal, taken. It is given back when this is dropped, and by a panic.
 pub struct Screen {
     pub terminal: DefaultTerminal,
+    is_given_back: bool,
 }
 
 impl Screen {
     pub fn take() -> std::io::Result<Self> {
-        Ok(Self { terminal: ratatui::try_init()? })
+        Ok(Self { terminal: ratatui::try_init()?, is_given_back: false })
+    }
+
+    /// Notes that a panic of another thread gave the terminal back.
+    pub fn lose(&mut self) {
+        self.is_given_back = true;
     }
 
     /// Stops this program if it is to, with the terminal given back. Says whether the terminal was taken again, and so has
@@ -99,7 +105,10 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // A terminal that is gone cannot be given back.
-        let _ = ratatui::try_restore();
+        // Giving it back twice would put the cursor above what a panic said.
+        if !self.is_given_back && !std::thread::panicking() {
+            // A terminal that is gone cannot be given back.
+            let _ = ratatui::try_restore();
+        }
     }
 }

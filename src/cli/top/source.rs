@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::line::{AgentLine, EventLine, RootLine};
@@ -61,6 +62,7 @@ pub enum Told {
 pub struct Source {
     told: Receiver<Told>,
     asked: Sender<PathBuf>,
+    threads: [JoinHandle<()>; 2],
 }
 
 impl Source {
@@ -74,10 +76,16 @@ impl Source {
         let facts = Arc::new(Mutex::new(None));
         let client = Client::new(&settings.socket, &settings.state_dir);
         let (to_screen, last) = (tell.clone(), Arc::clone(&facts));
-        std::thread::Builder::new().name("daemon".to_owned()).spawn(move || ask_daemon(&client, &last, &to_screen))?;
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let daemon = thread("daemon").spawn(move || ask_daemon(&client, &last, &to_screen))?;
         let registry = Registry { settings, clock: SystemClock::new(), facts, tell, asks };
-        std::thread::Builder::new().name("registry".to_owned()).spawn(move || registry.read())?;
-        Ok(Self { told, asked })
+        let registry = thread("registry").spawn(move || registry.read())?;
+        Ok(Self { told, asked, threads: [daemon, registry] })
+    }
+
+    /// Whether there is somebody who tells: threads end with the screen, or by a panic.
+    pub fn goes_on(&self) -> bool {
+        !self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// What was told next, if anything.
