@@ -536,6 +536,8 @@ HOSTILE = {
     "w" * 3000: None,
     "evil\u202egpj.exe": "evil\\u{202e}gpj.exe",
     "a\u0007b\u009bc\u200bd": "a\\u{7}b\\u{9b}c\\u{200b}d",
+    "\u3164": "\\u{3164}",
+    "\u00a0\u2003": "\\u{a0}\\u{2003}",
 }
 
 

@@ -5,7 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Displays bytes with everything escaped that could do something where it is printed: control characters (ESC, newline,
-/// C1), bidirectional and invisible formatting, and bytes that are not UTF-8 (as `\xNN`).
+/// C1), bidirectional and invisible formatting, and bytes that are not UTF-8 (as `\xNN`). Of text with nothing to see in it
+/// all is escaped.
 pub struct Shown<'a>(&'a [u8]);
 
 impl<'a> Shown<'a> {
@@ -30,9 +31,11 @@ impl<'a> Shown<'a> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shows_nothing =
+            self.0.utf8_chunks().all(|chunk| chunk.invalid().is_empty() && chunk.valid().chars().all(is_blank));
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                if acts(c) {
+                if shows_nothing || acts(c) {
                     write!(f, "{}", c.escape_unicode())?;
                 } else {
                     f.write_char(c)?;
@@ -46,14 +49,21 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Whether a character does something else than show itself: Unicode's `Cc`, and those of `Cf`, `Zl` and `Zp` that
-/// reorder, break or hide text.
+/// Whether a character does something else than show itself: Unicode's `Cc`, those of `Cf`, `Zl` and `Zp` that reorder,
+/// break or hide text, and the letters that are nothing but room (the fillers of Hangul).
 #[must_use]
 pub fn acts(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+            | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}')
+}
+
+/// Whether a character shows nothing where it is alone: white space, the empty cell of Braille, and what only changes the
+/// character before it.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{34f}' | '\u{2800}' | '\u{fe00}'..='\u{fe0f}')
 }
 
 #[cfg(test)]
@@ -70,6 +80,13 @@ mod tests {
     #[test]
     fn ordinary_text_in_any_script_is_left_alone() {
         assert_eq!(Shown::text("naïve — 項目 ✓").to_string(), "naïve — 項目 ✓");
+    }
+
+    #[test]
+    fn text_with_nothing_to_see_in_it_shows_what_it_is() {
+        assert_eq!(Shown::text("\u{a0} \u{fe0f}").to_string(), "\\u{a0}\\u{20}\\u{fe0f}");
+        assert_eq!(Shown::text("\u{3164}").to_string(), "\\u{3164}");
+        assert_eq!((Shown::text("").to_string(), Shown::text("a\u{a0}b").to_string()), (String::new(), "a\u{a0}b".into()));
     }
 
     #[test]

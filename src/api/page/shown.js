@@ -1,19 +1,23 @@
 // How text becomes part of the page. Names, paths and whatever else a manifest says are a stranger's: every string goes
 // through `shown` and is put as text, never as markup. No other file makes an element or an attribute of its own.
 
-// Characters that do something else than show themselves: control characters, and those that reorder, break or hide
-// text. The same as the daemon escapes for terminals and logs. A surrogate without its other half is among them.
+// Characters that do something else than show themselves: control characters, those that reorder, break or hide text, and
+// letters that are nothing but room. The same as the daemon escapes for terminals and logs. A surrogate without its other
+// half is among them.
 const ACTS = new RegExp(
   "[\\p{Cc}\\p{Cs}\\u{ad}\\u{61c}\\u{180e}\\u{200b}-\\u{200f}\\u{2028}-\\u{202e}" +
-    "\\u{2060}-\\u{206f}\\u{feff}\\u{fff9}-\\u{fffb}\\u{e0000}-\\u{e007f}]",
+    "\\u{2060}-\\u{206f}\\u{feff}\\u{fff9}-\\u{fffb}\\u{e0000}-\\u{e007f}\\u{115f}\\u{1160}\\u{3164}\\u{ffa0}]",
   "gu",
 );
+
+// Text with nothing to see in it: white space, the empty cell of Braille, and what only changes the character before it.
+const BLANK = /^[\s\u{34f}\u{2800}\u{fe00}-\u{fe0f}]+$/u;
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /** The text with everything visible that is in it: U+202E becomes `\u{202e}`. */
 export function shown(text) {
-  return String(text).replace(ACTS, (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
+  return String(text).replace(ACTS, escaped);
 }
 
 /** An element with attributes and children; children that are strings become text, those that are null are left out. */
@@ -26,9 +30,10 @@ export function draw(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
-/** A stranger's text, which orders its own letters and nobody else's. */
+/** A stranger's text, which orders its own letters and nobody else's. Where there is nothing to see in it all is escaped. */
 export function foreign(text, attributes = {}) {
-  return make("bdi", attributes, String(text ?? ""));
+  const all = String(text ?? "");
+  return make("bdi", attributes, BLANK.test(all) ? [...all].map(escaped).join("") : all);
 }
 
 /** A stranger's text of several lines, each on its own. */
@@ -58,6 +63,10 @@ export function put(element, text) {
 export function attribute(element, name, value) {
   if (value === null || value === undefined) element.removeAttribute(name);
   else if (element.getAttribute(name) !== shown(value)) element.setAttribute(name, shown(value));
+}
+
+function escaped(character) {
+  return `\\u{${character.codePointAt(0).toString(16)}}`;
 }
 
 function fill(element, attributes, children) {
