@@ -102,6 +102,9 @@ WIDE = """
 })()
 """
 
+# Counts of which not all can be read.
+CUT = "$$('.chip > *').filter((part) => part.scrollWidth > part.clientWidth + 1).map((part) => part.textContent)"
+
 
 def shows(name):
     """A row that is in sight has this name."""
@@ -244,7 +247,7 @@ def look(one, agents, width, scheme):
         one.page.ask(f"location.hash = '{address}'")
         one.page.until(f"{view} is shown", there)
         one.page.ask("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(null))))")
-        for what, script in (("sticks out", WIDE), ("is pale", PALE)):
+        for what, script in (("sticks out", WIDE), ("is pale", PALE), ("is cut", CUT)):
             if found := one.page.ask(script):
                 raise Failed(f"{view} at {width} px, {scheme}: {what}: {found[:5]}")
         one.photograph(f"{agents}-{view}-{width}-{scheme}")
@@ -697,8 +700,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agents", type=numbers, default=[0, 5, 1000, 10000], help="how many, separated by commas")
     parser.add_argument("--shots", metavar="DIR", help="where photographs go")
-    return run_parts(parser, {"sizes": sizes, "edits": edits, "restart": restart, "stream": stream, "session": session, "silent": silent, "tabs": tabs, "wrong": wrong,
-                              "hostile": hostile, "keys": keys, "mouse": mouse})
+    return run_parts(parser, {"sizes": sizes, "edits": edits, "restart": restart, "stream": stream, "session": session,
+                              "silent": silent, "tabs": tabs, "wrong": wrong, "hostile": hostile, "keys": keys,
+                              "mouse": mouse})
 
 
 if __name__ == "__main__":

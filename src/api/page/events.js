@@ -55,7 +55,7 @@ export class EventParser {
  * anew, `live` when it is connected, `broken` with why it is not, and `ended` with the NoSession that a person must mend.
  */
 export class EventStream {
-  #after = null;
+  #after = 0;
   // The one that follows now: one that was told to stop and still waits for an answer does nothing with it.
   #current = null;
   // The connection of that one.
@@ -71,7 +71,7 @@ export class EventStream {
     return this.#after;
   }
 
-  /** Begins after the event with this number; from now on, if there is none. */
+  /** Begins after the event with this number. */
   async follow(after) {
     this.stop();
     const mine = new AbortController();
@@ -123,8 +123,7 @@ export class EventStream {
     const dead = new AbortController();
     this.#connection = dead;
     const signal = AbortSignal.any([mine.signal, dead.signal]);
-    const headers = { Accept: "text/event-stream" };
-    if (this.#after !== null) headers["Last-Event-ID"] = String(this.#after);
+    const headers = { Accept: "text/event-stream", "Last-Event-ID": String(this.#after) };
     let silence = setTimeout(() => dead.abort(), BEGIN_WITHIN_MS);
     try {
       const response = await request("/api/mesh/events", { headers, signal });

@@ -132,8 +132,9 @@ export class Follower {
     this.#past = lastEvent ?? 0;
     await this.#askList();
     this.#loaded = true;
+    this.#comes("first");
     // A little of the past, to see what led here.
-    this.stream.follow(this.#past > 0 ? Math.max(0, this.#past - MOST_EVENTS) : null);
+    this.stream.follow(Math.max(0, this.#past - MOST_EVENTS));
   }
 
   #end(error) {
@@ -162,7 +163,6 @@ export class Follower {
     const session = this.#session;
     try {
       await work();
-      if (session === this.#session) this.#comes(what);
     } catch (error) {
       if (session !== this.#session) return;
       if (error instanceof NoSession) {
@@ -264,8 +264,13 @@ export class Follower {
 
   #goOn() {
     this.#isResting = false;
-    if (!this.#loaded) this.firstLane.plan(0);
-    else this.stream.follow(this.stream.after);
+    if (!this.#loaded) {
+      this.firstLane.plan(0);
+      return;
+    }
+    this.stream.follow(this.stream.after);
+    this.factLane.plan(0);
+    if (this.#all || this.#touched.size > 0) this.agentLane.plan(0);
   }
 
   #wantAll() {
@@ -301,6 +306,8 @@ export class Follower {
     this.#listTook = this.#listedAt - asked;
     this.agents.replace(agents);
     this.changed(touched);
+    // After one that did not come it is always the list that is asked for.
+    this.#comes("agents");
   }
 
   async #askEach() {
@@ -325,6 +332,7 @@ export class Follower {
     }
     this.#factsAt = performance.now();
     this.facts({ status, sweeps: this.#sweeps });
+    this.#comes("facts");
     if (this.#loaded) this.#compare(status);
     if (!this.#isResting) this.factLane.plan(IDLE_EVERY_MS);
     return status;
