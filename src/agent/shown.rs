@@ -86,7 +86,10 @@ mod tests {
     fn text_with_nothing_to_see_in_it_shows_what_it_is() {
         assert_eq!(Shown::text("\u{a0} \u{fe0f}").to_string(), "\\u{a0}\\u{20}\\u{fe0f}");
         assert_eq!(Shown::text("\u{3164}").to_string(), "\\u{3164}");
-        assert_eq!((Shown::text("").to_string(), Shown::text("a\u{a0}b").to_string()), (String::new(), "a\u{a0}b".into()));
+        assert_eq!(
+            (Shown::text("").to_string(), Shown::text("a\u{a0}b").to_string()),
+            (String::new(), "a\u{a0}b".into())
+        );
     }
 
     #[test]

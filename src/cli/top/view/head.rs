@@ -22,7 +22,8 @@ const MAX_ROOTS: usize = 3;
 pub fn lines(state: &State, look: Look, width: u16, height: u16) -> Vec<Line<'static>> {
     let (columns, rows) = (usize::from(width), usize::from(height));
     let most = if height >= BOTH_LISTS_HEIGHT { MAX_ROOTS } else { 1 };
-    let (counts, daemon, roots) = (counts(state, look), daemon(state, look, columns), roots(state, look, columns, most));
+    let (counts, daemon, roots) =
+        (counts(state, look), daemon(state, look, columns), roots(state, look, columns, most));
     let is_tiny = height < TINY_HEIGHT;
     let mut lines = Vec::new();
     if !is_tiny || !is_well(&state.daemon) {
