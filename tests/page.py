@@ -499,7 +499,7 @@ def wrong(args, home):
 
         age = "$('.row:not([hidden]) > .age time')"
         expect("an age is since when it was seen", page.ask(f"{age}.title").startswith("last seen "))
-        until("they are older than the outage", lambda: page.ask(f"parseInt({age}.textContent)") >= 2)
+        until("they are older than the outage", lambda: page.ask(f"parseInt({age}.textContent) >= 2"))
         os.rename(one.tree, one.tree + "-away")
         page.until("that a root is offline is told, with what to do",
                    f"{BANNER}.includes('is offline') && {BANNER}.includes('What to do: bring it back')")

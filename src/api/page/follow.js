@@ -45,6 +45,11 @@ class Lane {
     this.work = work;
   }
 
+  /** Whether nothing is being done or planned. */
+  get isIdle() {
+    return !this.#busy && this.#dueMs === Infinity;
+  }
+
   plan(inMs) {
     const dueMs = performance.now() + inMs;
     if (dueMs >= this.#dueMs) return;
@@ -80,6 +85,8 @@ export class Follower {
   // Ids of agents that may have changed, and whether the last that was heard is that they are gone.
   #touched = new Map();
   #all = true;
+  // Counts times at which something was told.
+  #news = 0;
   // Counts sessions; answers to an earlier one come too late.
   #session = 0;
   // The number of the last event that was there before the list was.
@@ -212,6 +219,7 @@ export class Follower {
     }
     if (this.#touched.size > 0) this.agentLane.plan(this.#patience());
     if (now.length === 0) return;
+    this.#news += 1;
     // What the banner says is to be true at once, and which agents a relay reaches is told of none of them.
     const isOf = (part) => now.some(({ event }) => event.startsWith(part));
     if (isOf("relay.")) this.#wantAll();
@@ -324,6 +332,7 @@ export class Follower {
   }
 
   async #askFacts() {
+    const news = this.#news;
     const status = await this.#get("status", FACTS_WITHIN_MS);
     const sweptAt = status.lastSweep?.at ?? null;
     if (sweptAt !== this.#sweptAt) {
@@ -333,7 +342,8 @@ export class Follower {
     this.#factsAt = performance.now();
     this.facts({ status, sweeps: this.#sweeps });
     this.#comes("facts");
-    if (this.#loaded) this.#compare(status);
+    // If something happened meanwhile they were counted before it, and are being asked for again.
+    if (this.#loaded && news === this.#news) this.#compare(status);
     if (!this.#isResting) this.factLane.plan(IDLE_EVERY_MS);
     return status;
   }
@@ -341,7 +351,8 @@ export class Follower {
   // Some rows become old without an event: by themselves, or because the relay reached an agent.
   #compare(status) {
     const isOld = performance.now() - this.#listedAt > OLD_LIST_MS;
-    if (isOld || (this.#touched.size === 0 && !this.#agrees(status))) this.#wantAll();
+    // Rows that are being asked for are not those that were counted.
+    if (isOld || (this.agentLane.isIdle && !this.#agrees(status))) this.#wantAll();
     // Agents that are not there are not registered at the relay, and not waited for.
     const pending = this.agents.pending();
     if (pending.length <= (status.daemon.relay?.pending ?? 0)) return;
