@@ -43,6 +43,7 @@ pub(super) struct Resume {
     params(Resume, ("Last-Event-ID" = Option<u64>, Header, description = "After the event with this number")), responses(
     (status = 200, description = "Events, without end", content_type = "text/event-stream", body = String),
     (status = 400, description = "That is no number", body = Problem),
+    (status = 503, description = "The registry cannot be read, or too many listen", body = Problem),
 ))]
 pub(super) async fn events(
     State(api): State<Api>,
@@ -60,10 +61,9 @@ pub(super) async fn events(
     };
     // Listened to first and read then: what happens in between comes twice, and is told once.
     let live = api.feed.listen();
-    let after = match after {
-        Some(after) => after,
-        None => read(api.clone(), |looking| Ok(looking.registry.last_seq()?)).await?,
-    };
+    // Where it cannot be read, that is said instead of a stream without anything.
+    let last = read(api.clone(), |looking| Ok(looking.registry.last_seq()?)).await?;
+    let after = after.unwrap_or(last);
     let (sender, receiver) = mpsc::channel(WAITING);
     if !lease.is_endless() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many listen to events already"));

@@ -30,7 +30,7 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, Probl
     reasons.extend(facts.registry_error.map(|error| format!("the registry cannot be written: {error}")));
     reasons.extend(api.door.as_ref().and_then(|door| door.closed()));
     reasons.extend(facts.relay.and_then(|relay| relay.error).map(|error| format!("the relay fails: {error}")));
-    match read(api, |looking| Ok(roots(&looking.registry, &looking.now, None)?)).await {
+    match read(api, |looking| Ok(roots(&looking.registry, None)?)).await {
         Ok(roots) => reasons.extend(roots.iter().filter(|root| root.is_offline() || root.is_degraded()).map(|root| {
             let why = root.why.as_deref().unwrap_or("it is not there");
             format!("the scan root {} is {}: {why}", root.path, root.state)

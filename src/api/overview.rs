@@ -80,7 +80,7 @@ async fn daemon(State(api): State<Api>) -> Answer<DaemonFacts> {
 /// The scan roots and their states.
 #[utoipa::path(get, path = "/api/mesh/roots", tag = "roots", responses((status = 200, body = Roots)))]
 async fn list_roots(State(api): State<Api>) -> Answer<Roots> {
-    let roots = read(api, |looking| Ok(roots(&looking.registry, &looking.now, Some(&facts(looking.api)))?));
+    let roots = read(api, |looking| Ok(roots(&looking.registry, Some(&facts(looking.api)))?));
     roots.await.map(|roots| Json(Roots { roots }))
 }
 

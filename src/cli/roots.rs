@@ -41,7 +41,7 @@ pub fn run(command: &Roots, context: &mut Context) -> Result<Exit, CliError> {
 
 fn list(context: &mut Context) -> Result<Exit, CliError> {
     let daemon = Client::new(&context.settings.socket, &context.settings.state_dir).facts().ok();
-    let roots = roots(&context.registry()?, &context.now, daemon.as_ref())?;
+    let roots = roots(&context.registry()?, daemon.as_ref())?;
     match context.form {
         Form::Json => context.out.json(&json!({ "roots": roots }))?,
         Form::Text if roots.is_empty() => {
@@ -64,7 +64,7 @@ fn accept(root: &Path, context: &mut Context) -> Result<Exit, CliError> {
         |core| Ok(core.accept_root(root.clone())?),
     )?;
     let shown = shown_and_hex(&root).0;
-    let all = roots(&context.registry()?, &context.now, None)?;
+    let all = roots(&context.registry()?, None)?;
     let accepted = all.iter().find(|known| known.path == shown);
     match (context.form, accepted) {
         (Form::Json, _) => context.out.json(&result)?,

@@ -185,6 +185,15 @@ impl Reader {
         Ok(stats)
     }
 
+    /// How many agents are recorded under each scan root.
+    pub fn agents_by_root(&self) -> Result<BTreeMap<PathBuf, u64>, RegistryError> {
+        let rows = self.all("SELECT scan_root, count(*) FROM agents GROUP BY scan_root", [], |row| {
+            let count = rows::integer(row, 1)?.and_then(|count| u64::try_from(count).ok());
+            Ok(rows::path(row, 0)?.zip(count))
+        })?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
     /// All rows, reduced to what a decision looks at. No JSON is parsed. A row whose id is none is left out: nothing can
     /// be decided about it.
     pub fn recorded(&self) -> Result<Vec<Recorded>, RegistryError> {

@@ -1,16 +1,13 @@
 //! A scan root: its state, how many agents are recorded under it, and what the daemon hears of it.
 
-use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{DaemonFacts, RootHeard, WirePath, paste, shown_and_hex};
-use crate::agent::Moment;
 use crate::decide::RootState;
-use crate::registry::{Filter, Reader, RegistryError, RootRow};
+use crate::registry::{Reader, RegistryError, RootRow};
 
 /// A configured scan root.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -45,18 +42,14 @@ pub struct RootReport {
 ///
 /// # Errors
 /// The registry cannot be read.
-pub fn roots(registry: &Reader, now: &Moment, daemon: Option<&DaemonFacts>) -> Result<Vec<RootReport>, RegistryError> {
-    let mut agents: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-    for record in registry.list(&Filter::default(), now)? {
-        let count = agents.entry(record.columns.scan_root).or_default();
-        *count = count.saturating_add(1);
-    }
+pub fn roots(registry: &Reader, daemon: Option<&DaemonFacts>) -> Result<Vec<RootReport>, RegistryError> {
+    let agents = registry.agents_by_root()?;
     let configured = registry.roots()?.into_iter().filter(|root| root.configured);
     Ok(configured
         .map(|root| {
             let path = WirePath::of(&root.path);
             let heard = daemon.and_then(|daemon| daemon.roots.iter().find(|heard| heard.path == path));
-            RootReport::of(&root, agents.get(root.path.as_os_str().as_bytes()).copied().unwrap_or(0), heard)
+            RootReport::of(&root, agents.get(&root.path).copied().unwrap_or(0), heard)
         })
         .collect())
 }

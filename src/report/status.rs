@@ -87,7 +87,7 @@ impl StatusReport {
             unreachable_count: stats.unreachable,
             by_runtime: stats.by_runtime,
             by_project: stats.by_project,
-            roots: registry.map(|registry| roots(registry, now, facts)).transpose()?.unwrap_or_default(),
+            roots: registry.map(|registry| roots(registry, facts)).transpose()?.unwrap_or_default(),
             problems: ProblemReport::all(&problems),
             last_sweep: facts.and_then(|facts| facts.last_sweep.clone()),
             missed_events: facts.map(|facts| facts.missed_events),
