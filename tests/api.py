@@ -23,7 +23,7 @@ import threading
 import time
 from urllib.parse import quote
 
-from live import Failed, Meshd, run_parts, until
+from live import DEADLINE, Failed, Meshd, run_parts, until
 from show import load, new_manifest, save, write
 from web import Answer, Web, free_port, taken
 
@@ -425,7 +425,8 @@ def cut_short(meshd, tree, web):
     threads = [threading.Thread(target=register, args=(thread,)) for thread in range(4)]
     for thread in threads:
         thread.start()
-    begun.wait()
+    if not begun.wait(DEADLINE):
+        raise Failed("nothing was registered")
     time.sleep(0.1)
     took = meshd.stop()
     for thread in threads:

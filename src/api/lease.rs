@@ -12,7 +12,7 @@ pub(super) struct Lease(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     readers: Arc<Semaphore>,
-    place: Mutex<Option<OwnedSemaphorePermit>>,
+    place: Mutex<Option<Arc<OwnedSemaphorePermit>>>,
     has_asked: AtomicBool,
     is_endless: AtomicBool,
     answered: Notify,
@@ -32,7 +32,7 @@ impl Lease {
         }))
     }
 
-    /// Says that the head of a request came.
+    /// Says that something was asked.
     pub fn ask(&self) {
         self.0.has_asked.store(true, Ordering::Relaxed);
     }
@@ -52,8 +52,9 @@ impl Lease {
         self.0.cut_off.notified().await;
     }
 
-    /// Takes a place; it is given back when the connection ends, so that answers that nobody takes in are few.
-    pub fn take(&self, place: OwnedSemaphorePermit) {
+    /// Takes a place; it is given back when the connection ends, so that answers that nobody takes in are few, and when whoever
+    /// else has it is done.
+    pub fn take(&self, place: Arc<OwnedSemaphorePermit>) {
         *self.0.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
     }
 
@@ -69,7 +70,7 @@ impl Lease {
     pub fn is_endless(&self) -> bool {
         let Ok(reader) = Arc::clone(&self.0.readers).try_acquire_owned() else { return false };
         self.0.is_endless.store(true, Ordering::Relaxed);
-        self.take(reader);
+        self.take(Arc::new(reader));
         true
     }
 
@@ -95,7 +96,7 @@ mod tests {
     async fn who_listens_gives_the_place_of_work_back_and_takes_one_of_the_listeners() {
         let (places, readers) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
         let (first, second) = (Lease::new(readers.clone()), Lease::new(readers.clone()));
-        first.take(places.clone().acquire_owned().await.unwrap());
+        first.take(Arc::new(places.clone().acquire_owned().await.unwrap()));
         assert!(first.is_silent() && places.available_permits() == 0);
         assert!(first.is_endless() && !second.is_endless());
         first.give_back();

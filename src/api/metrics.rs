@@ -12,7 +12,6 @@ use axum::response::IntoResponse;
 
 use super::server::Api;
 use crate::clock::{Clock, SystemClock};
-use crate::engine::MeshCore;
 use crate::registry::{Census, FileSizes, Reader, RegistryError};
 use crate::telemetry::{CONTENT_TYPE, RelaySnapshot, Snapshot};
 
@@ -23,8 +22,7 @@ const LOCK_WITHIN: Duration = Duration::from_secs(1);
 /// How things stand, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "watching", responses((status = 200, description = "In its text format", body = String)))]
 pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
-    let (core, registry) = (api.core.clone(), api.registry.clone());
-    let engine = api.core.clone();
+    let (engine, registry) = (api.core.clone(), api.registry.clone());
     let census = tokio::task::spawn_blocking(move || {
         // Perhaps it is damaged. The engine sees that when it looks, and mends it.
         census(&registry).inspect_err(|_| engine.doubt())
@@ -40,7 +38,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
             None
         }
     };
-    let text = api.metrics.text(&Snapshot { log_lines_lost: api.log.lost(), ..snapshot(&core, &api.registry, census) });
+    let text = api.metrics.text(&snapshot(&api, census));
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
 }
 
@@ -50,9 +48,9 @@ fn census(registry: &Path) -> Result<Census, RegistryError> {
     reader.census(&SystemClock::new().now())
 }
 
-fn snapshot(core: &MeshCore, registry: &Path, census: Option<Census>) -> Snapshot {
-    let facts = core.facts();
-    let relay = facts.relay.zip(core.relay_tally());
+fn snapshot(api: &Api, census: Option<Census>) -> Snapshot {
+    let facts = api.core.facts();
+    let relay = facts.relay.zip(api.core.relay_tally());
     Snapshot {
         ready: facts.ready,
         started_at_ms: facts.started_at_ms,
@@ -62,9 +60,9 @@ fn snapshot(core: &MeshCore, registry: &Path, census: Option<Census>) -> Snapsho
         watch_budget: facts.watch_budget,
         cold_directories: facts.cold,
         watch_shortage: !facts.degraded.is_empty(),
-        log_lines_lost: 0,
+        log_lines_lost: api.log.lost(),
         registry_writable: facts.registry_error.is_none(),
-        sizes: FileSizes::of(registry),
+        sizes: FileSizes::of(&api.registry),
         census,
         relay: relay.map(|(state, tally)| RelaySnapshot {
             pending: state.pending,

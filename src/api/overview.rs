@@ -64,8 +64,11 @@ fn facts(api: &Api) -> DaemonFacts {
 /// How the agents, the scan roots and the daemon are.
 #[utoipa::path(get, path = "/api/mesh/status", tag = "watching", responses((status = 200, body = StatusReport)))]
 async fn status(State(api): State<Api>) -> Answer<StatusReport> {
-    let report = read(api, |looking| {
-        let daemon = DaemonState { running: Some(true), error: None, facts: Some(facts(looking.api)) };
+    // Asked for first: a busy engine is waited for, and that is nothing to look at the registry for.
+    let asked = api.clone();
+    let facts = blocking(move || Ok(facts(&asked))).await?;
+    let report = read(api, move |looking| {
+        let daemon = DaemonState { running: Some(true), error: None, facts: Some(facts) };
         Ok(StatusReport::of(Some(&looking.registry), &looking.api.registry, daemon, &looking.now)?)
     });
     report.await.map(Json)
@@ -80,7 +83,9 @@ async fn daemon(State(api): State<Api>) -> Answer<DaemonFacts> {
 /// The scan roots and their states.
 #[utoipa::path(get, path = "/api/mesh/roots", tag = "roots", responses((status = 200, body = Roots)))]
 async fn list_roots(State(api): State<Api>) -> Answer<Roots> {
-    let roots = read(api, |looking| Ok(roots(&looking.registry, Some(&facts(looking.api)))?));
+    let asked = api.clone();
+    let facts = blocking(move || Ok(facts(&asked))).await?;
+    let roots = read(api, move |looking| Ok(roots(&looking.registry, Some(&facts))?));
     roots.await.map(|roots| Json(Roots { roots }))
 }
 

@@ -120,15 +120,22 @@ impl Default for Places {
 }
 
 impl Places {
-    /// Lets nobody begin any more, and waits until everybody has an answer. Who listens to events is not waited for.
-    pub async fn close(&self) {
-        let all = u32::try_from(MAX_REQUESTS).unwrap_or(u32::MAX);
-        let (socket, tcp) = tokio::join!(self.socket.acquire_many(all), self.tcp.acquire_many(all));
-        // Nobody gets a place after this.
-        for place in [socket, tcp].into_iter().flatten() {
-            place.forget();
-        }
+    /// Lets nobody begin any more, and waits until everybody has an answer, but no longer than that. Says whether they have.
+    /// Who listens to events is not waited for.
+    pub async fn close(&self, within: Duration) -> bool {
+        let both = async { tokio::join!(emptied(&self.socket), emptied(&self.tcp)) };
+        let is_empty = tokio::time::timeout(within, both).await.is_ok();
+        self.socket.close();
+        self.tcp.close();
+        is_empty
     }
+}
+
+/// Waits until every place is free, and closes them then.
+async fn emptied(places: &Semaphore) {
+    let all = places.acquire_many(u32::try_from(MAX_REQUESTS).unwrap_or(u32::MAX)).await;
+    places.close();
+    drop(all);
 }
 
 /// Serves `socket`, and the loopback address if there is one, until it is aborted.
@@ -260,17 +267,20 @@ async fn taken_in(places: Arc<Semaphore>, lease: &Lease, request: Request, next:
     let most = if is_open { MAX_OPEN_BODY_BYTES } else { MAX_BODY_BYTES };
     let (head, body) = request.into_parts();
     let body = body_of(body, most).await?;
-    lease.ask();
     let busy = |detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-    // What anybody may ask for is at hand: it needs no thread.
-    if !is_open {
-        let place = tokio::time::timeout(TIME_TO_WAIT, places.acquire_owned()).await;
-        lease.take(place.map_err(|_| busy("too much is asked at once"))?.map_err(|_| busy("the daemon ends"))?);
+    let mut place = None;
+    if is_open {
+        // What anybody may ask for is at hand: it needs no thread.
+        lease.ask();
+    } else {
+        let free = tokio::time::timeout(TIME_TO_WAIT, places.acquire_owned()).await;
+        let free = Arc::new(free.map_err(|_| busy("too much is asked at once"))?.map_err(|_| busy("the daemon ends"))?);
+        lease.take(free.clone());
+        place = Some(free);
     }
     // To its end whether or not the client stays: a thread that works for nobody any more has its place too.
-    let kept = lease.clone();
     let answering = tokio::spawn(async move {
-        let _kept = kept;
+        let _place = place;
         next.run(Request::from_parts(head, Body::from(body))).await
     });
     match tokio::time::timeout(LONGEST_ANSWER, answering).await {

@@ -32,8 +32,9 @@ const WAIT_FOR_COMMAND: Duration = Duration::from_secs(5);
 /// How long requests that are being answered may take to be. What a client was not told it would do again.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(1_500);
 
-/// How long the engine may take to end the pass that is under way. systemd is promised 5 s in all.
-const TIME_TO_STOP: Duration = Duration::from_secs(3);
+/// How long the engine may take to end the pass that is under way. systemd is promised 5 s in all: this, the requests before,
+/// and half a second for whoever reads the log.
+const TIME_TO_STOP: Duration = Duration::from_millis(2_500);
 
 /// How long after a failed first pass it is tried again.
 const START_AGAIN: Duration = Duration::from_secs(2);
@@ -56,7 +57,7 @@ pub enum DaemonError {
     /// There is no control socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The page and the API cannot be served where they should be.
+    /// There is no token for who asks over TCP, and nobody else may be let in.
     #[error("cannot serve HTTP at {address}")]
     Http {
         /// Where.
@@ -229,8 +230,9 @@ impl Daemon<'_> {
         tokio::spawn(async move {
             match spawn_blocking(move || reconfigure(&core, &settings)).await {
                 Ok(Ok(_)) => tracing::info!("the configuration was reloaded"),
-                Ok(Err(error)) => tracing::error!("the configuration was not reloaded: {error}"),
-                Err(error) => tracing::error!("the configuration was not reloaded: {error}"),
+                // The settings may be in force, and the pass with them have failed: that is tried again.
+                Ok(Err(error)) => tracing::error!("the configuration was not reloaded as a whole: {error}"),
+                Err(error) => tracing::error!("the configuration was not reloaded as a whole: {error}"),
             }
             if state == State::Ready {
                 systemd::ready(READY);
@@ -250,7 +252,7 @@ impl Daemon<'_> {
         serving.abort();
         // The socket file goes while the lock is still ours.
         let _ = serving.await;
-        if tokio::time::timeout(TIME_TO_ANSWER, places.close()).await.is_err() {
+        if !places.close(TIME_TO_ANSWER).await {
             tracing::warn!("some requests were cut off");
         }
         let core = self.core;
@@ -260,7 +262,7 @@ impl Daemon<'_> {
         };
         if tokio::time::timeout(TIME_TO_STOP, spawn_blocking(stop)).await.is_err() {
             // What it has not committed, SQLite takes back. Until it ends with this process, the lock is still its.
-            tracing::warn!("the pass under way was cut off after {} s", TIME_TO_STOP.as_secs());
+            tracing::warn!("the pass under way was cut off after {:.1} s", TIME_TO_STOP.as_secs_f64());
             std::mem::forget(lock);
         }
     }

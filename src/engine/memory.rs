@@ -163,6 +163,16 @@ impl Memory {
         self.denials.iter().cloned().collect()
     }
 
+    /// Whether this very path is denied.
+    pub fn is_denied_itself(&self, path: &Path) -> bool {
+        self.denials.contains(path)
+    }
+
+    /// Takes more denials.
+    pub fn add_denials(&mut self, denials: &[PathBuf]) {
+        self.denials.extend(denials.iter().cloned());
+    }
+
     /// Takes the denials as they are now.
     pub fn set_denials(&mut self, denials: Vec<PathBuf>) {
         self.denials = denials.into_iter().collect();

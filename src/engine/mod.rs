@@ -20,6 +20,7 @@ mod schedule;
 mod site;
 mod survey;
 mod surveying;
+mod waiters;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

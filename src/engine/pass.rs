@@ -487,14 +487,7 @@ impl Engine {
         }
         // The damaged one is let go before its file is moved.
         self.registry = AgentRegistry::in_memory_copy(Path::new(""))?;
-        let (denials, now) = (self.memory.denials(), self.clock.now());
-        self.take_registry(AgentRegistry::open_anew(&file, &now)?)?;
-        // What a person said is on no disk: as much of it as is still known holds.
-        self.registry.transact(Durability::Synced, |batch| {
-            denials.iter().try_for_each(|path| batch.deny(path, None, None, &now))
-        })?;
-        self.memory.set_denials(denials);
-        Ok(())
+        self.take_registry(AgentRegistry::open_anew(&file, &self.clock.now())?)
     }
 
     fn take_registry(&mut self, (registry, opened): (AgentRegistry, Opened)) -> Result<(), RegistryError> {
@@ -502,8 +495,15 @@ impl Engine {
         self.telemetry.registry_opened(&opened);
         let roots: Vec<PathBuf> = self.roots.iter().map(|root| root.to_path_buf()).collect();
         configure(&mut self.registry, &roots)?;
+        // What a person said is on no disk: as much of it as is still known holds, written down or not.
+        let mut denials = self.memory.denials();
         self.memory = Memory::load(&self.registry)?;
-        Ok(())
+        denials.retain(|path| !self.memory.is_denied_itself(path));
+        self.memory.add_denials(&denials);
+        let now = self.clock.now();
+        self.registry.transact(Durability::Synced, |batch| {
+            denials.iter().try_for_each(|path| batch.deny(path, None, None, &now))
+        })
     }
 }
 

@@ -15,6 +15,7 @@ use super::pass::{Engine, Pass};
 use super::requests::Waiting;
 use super::schedule::{Doubts, Polls, Suspects, Sweeps, changed_place};
 use super::surveying::Surveying;
+use super::waiters::Waiter;
 use super::{EngineError, ReconcileResult, Reconfigure, Reply, Request, Until, named};
 use crate::clock::{Clock, SystemClock, monotonic};
 use crate::decide::Policy;
@@ -185,7 +186,7 @@ pub struct Runner {
     pub(super) engine: Engine,
     inbox: Inbox,
     requests: Receiver<Request>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     bells: Vec<Sender<()>>,
     clock: SystemClock,
     sweeps: Option<Sweeps>,
@@ -193,7 +194,7 @@ pub struct Runner {
     doubts: Doubts,
     pub(super) surveying: Surveying,
     suspects: Suspects,
-    waiters: Vec<Waiter>,
+    pub(super) waiters: Vec<Waiter>,
     /// Who waits for the relay.
     pub(super) waiting: Vec<Waiting>,
     retry: Option<Retry>,
@@ -207,16 +208,6 @@ pub struct Runner {
 struct Told {
     overflows: u64,
     shortage: bool,
-}
-
-/// Somebody who asked for a reconcile and is not answered yet.
-struct Waiter {
-    until: Until,
-    /// The number of the sweep that must have ended.
-    sweep: u64,
-    reply: Reply<ReconcileResult>,
-    result: ReconcileResult,
-    deadline: Instant,
 }
 
 /// A scope whose pass failed.
@@ -240,9 +231,6 @@ pub(super) enum Occasion {
 /// How long an ending engine waits for the relay to hear of what changed last. What it does not hear it is told at the next
 /// start.
 const RELAY_WITHIN: Duration = Duration::from_secs(2);
-
-/// A busy tree may never settle: whoever asked is answered after this at the latest.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between two steps of tidying up: a change that comes in meanwhile waits for one step at most.
 const TIDY_PAUSE: Duration = Duration::from_millis(50);
@@ -556,28 +544,6 @@ impl Runner {
     /// Replaces what is said of the registry, and returns what was said before.
     fn registry_error(&self, now: Option<String>) -> Option<String> {
         std::mem::replace(&mut *self.shared.registry_error.lock().unwrap_or_else(PoisonError::into_inner), now)
-    }
-
-    pub(super) fn wait_for(&mut self, until: Until, reply: Reply<ReconcileResult>) {
-        self.wait_for_sweep(0, until, reply);
-    }
-
-    fn wait_for_sweep(&mut self, sweep: u64, until: Until, reply: Reply<ReconcileResult>) {
-        let (result, deadline) = (ReconcileResult::default(), monotonic() + PATIENCE);
-        self.waiters.push(Waiter { until, sweep, reply, result, deadline });
-    }
-
-    /// Answers everybody whose reconcile has come to its end.
-    fn answer(&mut self) {
-        let (now, settling, ended) = (monotonic(), self.engine.is_settling(), self.surveying.ended());
-        self.waiters.retain(|waiter| {
-            let settles = waiter.until == Until::Settled && settling && waiter.deadline > now;
-            let waits = waiter.sweep > ended || settles;
-            if !waits {
-                let _ = waiter.reply.send(Ok(waiter.result));
-            }
-            waits
-        });
     }
 
     fn next_deadline(&self) -> Option<Instant> {

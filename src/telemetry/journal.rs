@@ -52,8 +52,12 @@ pub(super) fn sink() -> io::Result<Sink> {
 
 fn sink_at(path: PathBuf) -> io::Result<Sink> {
     let socket = UnixDatagram::unbound()?;
-    // It drops what has nothing in it.
-    socket.send_to(&[], &path)?;
+    // It drops what has nothing in it. One that hangs listens all the same, and is not waited for.
+    socket.set_nonblocking(true)?;
+    match socket.send_to(&[], &path) {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+        Ok(_) | Err(_) => socket.set_nonblocking(false)?,
+    }
     Ok(Box::new(move |entry| match socket.send_to(entry, &path) {
         Err(error) if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => send_as_file(entry, &path),
         sent => sent.map(drop),
@@ -119,6 +123,18 @@ mod tests {
 
     use super::super::lines::Writing;
     use super::*;
+
+    #[test]
+    fn a_journal_that_takes_nothing_is_there_and_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let _journal = UnixDatagram::bind(&path).unwrap();
+        let full = UnixDatagram::unbound().unwrap();
+        full.set_nonblocking(true).unwrap();
+        while full.send_to(b"x", &path).is_ok() {}
+        assert!(sink_at(path).is_ok());
+        assert!(sink_at(directory.path().join("none")).is_err());
+    }
 
     #[test]
     fn what_is_too_large_for_a_datagram_goes_as_a_file() {

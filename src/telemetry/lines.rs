@@ -79,7 +79,7 @@ impl Lines {
         }
     }
 
-    /// Lines that had no room, since the start.
+    /// Lines that had no room, or that nobody took, since the start.
     pub fn lost(&self) -> u64 {
         match self {
             Self::AtOnce(_) => 0,
@@ -111,20 +111,24 @@ impl Write for Lines {
 }
 
 fn write(lines: &Receiver<Waiting>, sink: &Sink, bytes: &AtomicUsize, lost: &AtomicU64) {
-    let mut told = 0;
+    let (mut told, mut is_read) = (0, true);
     for waiting in lines {
         match waiting {
             Waiting::Line(line) => {
-                let _ = sink(&line);
+                is_read = sink(&line).is_ok();
                 bytes.fetch_sub(line.len(), Ordering::Relaxed);
+                lost.fetch_add(u64::from(!is_read), Ordering::Relaxed);
             }
             Waiting::Mark(mark) => drop(mark.send(())),
         }
-        // Once there is room for it.
-        if lines.is_empty() {
+        // Once there is room for it, and somebody who would read it.
+        if is_read && lines.is_empty() {
             let all = lost.load(Ordering::Relaxed);
             if all > told {
-                tracing::warn!("{} lines of the log were lost: whoever reads it was too slow", all - told);
+                tracing::warn!(
+                    "{} lines of the log were lost: whoever reads it was too slow, or was not there",
+                    all - told
+                );
                 told = all;
             }
         }

@@ -29,7 +29,7 @@ pub struct Log {
 }
 
 /// How long an ending daemon waits for whoever reads its log.
-const TIME_TO_READ: Duration = Duration::from_secs(1);
+const TIME_TO_READ: Duration = Duration::from_millis(500);
 
 /// The log cannot be written as asked.
 #[derive(Debug, thiserror::Error)]
@@ -105,12 +105,12 @@ fn text(lines: Lines) -> Output {
         name => write!(writer, " {name}={}", Shown::text(&format!("{value:?}"))),
     });
     let layer = fmt::layer().with_writer(move || lines.clone());
-    Box::new(layer.with_ansi(colours).with_target(false).fmt_fields(fields).log_internal_errors(false))
+    Box::new(layer.with_ansi(colours).with_target(false).fmt_fields(fields))
 }
 
 fn json(lines: Lines) -> Output {
     let layer = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
-    Box::new(layer.with_writer(move || lines.clone()).log_internal_errors(false))
+    Box::new(layer.with_writer(move || lines.clone()))
 }
 
 /// Stderr, as where lines go.

@@ -1,6 +1,7 @@
 //! A registry that is damaged, edited or deleted behind meshd's back.
 
 use std::fs;
+use std::path::Path;
 
 use meshd::agent::Moment;
 use meshd::registry::{AgentRegistry, Durability};
@@ -60,17 +61,24 @@ fn a_damaged_registry_is_moved_aside_and_rebuilt() {
 }
 
 #[test]
-fn what_was_denied_stays_so_when_the_registry_is_damaged_while_running() {
-    let mut world = with_two_agents();
-    let (denied, now) = (world.path("root/ns/a"), Moment { wall_ms: 1, boot_ms: 1, boot: "x".into() });
-    let (mut other, _) = AgentRegistry::open(&world.registry_file(), &now).unwrap();
-    other.transact(Durability::Synced, |batch| batch.deny(&denied, None, None, &now)).unwrap();
-    drop(other);
-    world.sweep();
-    assert_eq!(world.state("a"), None);
-    fs::write(world.registry_file(), "no database at all, and long enough to be looked at: ".repeat(1_000)).unwrap();
-    world.sweep();
-    assert_eq!((world.state("a"), world.state("b").is_some()), (None, true));
+fn what_was_denied_stays_so_when_the_registry_is_damaged_or_deleted_while_running() {
+    let damage = |file: &Path| fs::write(file, "no database, and long enough to be looked at: ".repeat(1_000)).unwrap();
+    let delete = |file: &Path| fs::remove_file(file).unwrap();
+    for fault in [&damage as &dyn Fn(&Path), &delete] {
+        let mut world = with_two_agents();
+        let (denied, now) = (world.path("root/ns/a"), Moment { wall_ms: 1, boot_ms: 1, boot: "x".into() });
+        let (mut other, _) = AgentRegistry::open(&world.registry_file(), &now).unwrap();
+        other.transact(Durability::Synced, |batch| batch.deny(&denied, None, None, &now)).unwrap();
+        drop(other);
+        world.sweep();
+        assert_eq!(world.state("a"), None);
+        fault(&world.registry_file());
+        world.sweep();
+        assert_eq!((world.state("a"), world.state("b").is_some()), (None, true));
+        world.restart();
+        world.sweep();
+        assert_eq!(world.state("a"), None, "it is written down again");
+    }
 }
 
 #[test]

@@ -273,6 +273,8 @@ export class Follower {
   #goOn() {
     this.#isResting = false;
     if (!this.#loaded) {
+      this.#missing = new Map([["stream", new NoAnswer("The daemon is asked.")]]);
+      this.state("connecting");
       this.firstLane.plan(0);
       return;
     }
@@ -354,8 +356,11 @@ export class Follower {
     // Rows that are being asked for are not those that were counted.
     if (isOld || (this.agentLane.isIdle && !this.#agrees(status))) this.#wantAll();
     // Agents that are not there are not registered at the relay, and not waited for.
+    const { relay } = status.daemon;
+    // A relay that fails tells of nobody whom it reaches.
+    if (relay?.error) return;
     const pending = this.agents.pending();
-    if (pending.length <= (status.daemon.relay?.pending ?? 0)) return;
+    if (pending.length <= (relay?.pending ?? 0)) return;
     for (const id of pending) this.#touched.set(id, false);
     this.agentLane.plan(this.#patience());
   }

@@ -65,8 +65,9 @@ fn watches(patient: &Patient, granted: Limit, used: u64) -> Finding {
     let found = format!("for want of watches some are polled, {}: {found}", directories(*cold));
     let finding = Finding::needs_person("watches", found);
     let finding = facts.degraded.iter().fold(finding, |finding, why| finding.advise(crate::agent::Shown::text(why)));
-    // What others use is theirs: what is needed must fit beside it, and into the share.
-    let must = needed.saturating_mul(SHARE).max(used.saturating_add(*cold));
+    // What others use is theirs: what is needed must fit beside it, and into the share where none is said.
+    let share = if asked.is_some() { *needed } else { needed.saturating_mul(SHARE) };
+    let must = share.max(used.saturating_add(*cold));
     let finding = if must > most {
         finding.command(raise(sysctl, must.next_power_of_two())).command(keep(sysctl, must.next_power_of_two()))
     } else {

@@ -102,7 +102,8 @@ fn mine(patient: &Patient) -> Option<Finding> {
     }
     let found = format!("{} belongs to user {owner}, and this is user {me}", shown(state_dir));
     let finding = Finding::needs_person("owner", found);
-    Some(if owner == 0 && !patient.is_systems() {
+    let is_ours = state_dir.join("registry.db").is_file() && patient.pid().is_none();
+    Some(if owner == 0 && !patient.is_systems() && is_ours {
         finding
             .advise("if root made it by mistake, give it back")
             .command(format!("sudo chown -R {me} {}", paste::quoted(state_dir)))

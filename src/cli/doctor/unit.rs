@@ -84,8 +84,7 @@ pub fn all(patient: &Patient) -> Vec<Unit> {
 }
 
 fn of_unit(unit: &Unit, role: Role) -> Vec<Finding> {
-    let (name, state, file) = (unit.manager.name(), unit.get("ActiveState"), unit.get("UnitFileState"));
-    let is_enabled = file.starts_with("enabled") || ["static", "alias", "linked"].contains(&file);
+    let (name, state, is_enabled) = (unit.manager.name(), unit.get("ActiveState"), unit.is_enabled());
     // What another daemon's unit lacks is worth knowing, and not what is asked about.
     let wrong = |found: &dyn std::fmt::Display| match role {
         Role::Wanted | Role::Spare | Role::Running => Finding::needs_person(name, found),
@@ -197,6 +196,11 @@ impl Unit {
         }
     }
 
+    fn is_enabled(&self) -> bool {
+        let file = self.get("UnitFileState");
+        file.starts_with("enabled") || ["static", "alias", "linked"].contains(&file)
+    }
+
     /// What it is to the patient, whose daemon has this process.
     fn role(&self, patient: &Patient, all: &[Self], pid: Option<u32>) -> Role {
         if !self.is_for(patient) {
@@ -205,7 +209,7 @@ impl Unit {
         let is_replaced = all.iter().any(|other| other.manager != self.manager && other.is_active());
         match pid {
             Some(pid) if self.pid() == Some(pid) => Role::Running,
-            None if !is_replaced => Role::Wanted,
+            None if !is_replaced || self.is_enabled() => Role::Wanted,
             Some(_) | None => Role::Spare,
         }
     }

@@ -43,7 +43,7 @@ impl Signals {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Stops this program as SIGTSTP would.
+    /// Stops this program as SIGTSTP would, where a shell can have it go on.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -84,7 +84,7 @@ impl Screen {
     /// Stops this program if it is to, with the terminal given back. Says whether the terminal was taken again, and so has
     /// nothing on it any more.
     pub fn heed(&mut self, signals: &Signals) -> std::io::Result<bool> {
-        if signals.stopped.swap(false, Ordering::Relaxed) {
+        if signals.stopped.swap(false, Ordering::Relaxed) && has_shell() {
             self.terminal.show_cursor()?;
             ratatui::try_restore()?;
             emulate_default_handler(SIGTSTP)?;
@@ -101,6 +101,12 @@ impl Screen {
         }
         Ok(is_back)
     }
+}
+
+/// Whether somebody is there who could have this program go on. A terminal that was opened for it alone has no shell: it would
+/// stand still for ever.
+fn has_shell() -> bool {
+    rustix::process::getsid(None).is_ok_and(|session| session != rustix::process::getpgrp())
 }
 
 impl Drop for Screen {

@@ -177,7 +177,8 @@ impl Registry {
             }
             if opened.elapsed() >= OPEN_AGAIN.max(opening.saturating_mul(SHARE)) {
                 let begun = monotonic();
-                Reader::open(&file)?.stats(&self.clock.now())?;
+                // Not opened as one that is new: closing that would drop the locks of the one that is read.
+                Reader::beside(&file)?.stats(&self.clock.now())?;
                 (opened, opening) = (monotonic(), begun.elapsed());
             }
             match self.asks.recv_timeout(ASK_EVERY) {
