@@ -7,11 +7,13 @@ The terminal is tmux's, on a server of its own. What must be seen is waited for;
 is looked at, too. It needs tmux, or is skipped. Exit status: 0 all hold, 1 not.
 """
 import argparse
+import contextlib
 import os
 import re
 import shlex
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -36,9 +38,11 @@ class Terminal:
         given = " ".join(f"{key}={shlex.quote(value)}" for key, value in environment.items())
         # The process's number is told, so that it can be sent a signal.
         look = "stty -a | grep -o -- '[-]*icanon'"
-        script = f"{given} {shlex.join(command)} & pid=$!; echo $pid >{shlex.quote(home)}/pid; fg >/dev/null; how=$?; " \
-                 f"while kill -0 $pid; do clear; echo '{STOPPED}'$((how - 128)); {look}; read; fg; how=$?; done 2>/dev/null; " \
-                 f"echo '{ENDED}'$how; {look}; exec cat"
+        file = shlex.quote(os.path.join(home, "pid"))
+        # In the foreground from its first moment: what takes the terminal in the background leaves its modes to the shell.
+        begin = f"{given} sh -c 'echo $$ >\"$0\"; exec \"$@\"' {file} {shlex.join(command)}; how=$?; pid=$(cat {file}); "
+        script = f"{begin} while kill -0 $pid; do clear; echo '{STOPPED}'$((how - 128)); {look}; read; fg; how=$?; " \
+                 f"done 2>/dev/null; echo '{ENDED}'$how; {look}; exec cat"
         self.pid_file = os.path.join(home, "pid")
         subprocess.run([*self.tmux, "new-session", "-d", "-x", str(width), "-y", str(height),
                         f"bash -m -c {shlex.quote(script)}"], check=True, env={**os.environ, "TERM": "xterm-256color"})
@@ -203,7 +207,11 @@ def damaged(args, home):
     _, top = registry(args, home, 5)
     with Terminal(home, top, width=40, height=8) as terminal:
         terminal.sees("5 agents", "no daemon")
-        with open(os.path.join(home, "state", "registry.db"), "r+b") as file:
+        path = os.path.join(home, "state", "registry.db")
+        # What is in the log still is read from there, and whole.
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with open(path, "r+b") as file:
             sound = file.read()
             file.seek(0)
             file.write(os.urandom(len(sound)))
