@@ -386,3 +386,31 @@ fn whatever_a_relay_does_it_ends_as_it_is_wanted() {
         assert_eq!(relay.calls(), [Call::List], "seed {seed}: and stays so");
     }
 }
+
+#[test]
+fn an_endpoint_that_was_made_while_the_relay_was_looked_at_is_not_taken_for_gone() {
+    let relay = FakeRelay::one_by_one();
+    let talk = Talk::of(&relay);
+    talk.desk.want_all(vec![], vec![]);
+    talk.finish();
+    let (gate, asked) = (Gate::default(), Arc::new(AtomicBool::new(false)));
+    let (at, is_asked) = (gate.clone(), asked.clone());
+    relay.acts(move |call| {
+        if !matches!(call, Call::Change(Change::EnsureEndpoint(_))) {
+            return Act::Do;
+        }
+        is_asked.store(true, Ordering::Relaxed);
+        Act::Wait(at.clone())
+    });
+    talk.desk.want(many(1, "x").into_iter().map(|(agent, name)| (agent, Some(name))).collect());
+    until("the endpoint is asked for", || asked.load(Ordering::Relaxed));
+    relay.calls();
+    talk.desk.verify();
+    until("it is looked", || relay.calls().contains(&Call::List));
+    talk.desk.want(many(1, "x").into_iter().map(|(agent, _)| (agent, None)).collect());
+    // The look comes back before the endpoint is there.
+    std::thread::sleep(Duration::from_millis(50));
+    gate.open();
+    talk.finish();
+    assert_eq!(relay.present().endpoints, []);
+}

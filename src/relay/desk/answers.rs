@@ -123,6 +123,11 @@ impl Conversation {
                 }
                 Some((_, error @ RelayError::Unavailable(_))) => self.failed(target, &error, now),
                 Some((_, error @ RelayError::Rejected(_))) => self.refuse(target, &error),
+                // The list may be from before it, and something else be wanted by now: it is looked at anew.
+                None if order == Order::Unknown => {
+                    self.tasks.again(target);
+                    self.doubt(now);
+                }
                 None if self.wanted.changes(&self.there, target).is_empty() => self.settle(target),
                 None => self.tasks.progressed(target),
             }
