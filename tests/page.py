@@ -27,9 +27,10 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import sys
 import unicodedata
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from browser import Browser
 from live import TOP, Failed, Meshd, run_parts, until
@@ -409,18 +410,15 @@ def session(args, home):
 
 # -- silent ----------------------------------------------------------------------
 @contextmanager
-def damaged(file):
-    """The registry, so that nobody can read it, and then as it was."""
-    with open(file, "r+b") as registry:
-        sound = registry.read()
-        registry.seek(0)
-        registry.write(os.urandom(len(sound)))
-        registry.flush()
+def of_tomorrow(file):
+    """The registry, so that the daemon refuses to read it and has nothing to mend, and then as it was."""
+    with closing(sqlite3.connect(file)) as registry:
+        schema = registry.execute("PRAGMA user_version").fetchone()[0]
+        registry.execute("PRAGMA user_version = 99")
         try:
             yield
         finally:
-            registry.seek(0)
-            registry.write(sound)
+            registry.execute(f"PRAGMA user_version = {schema}")
 
 
 def silent(args, home):
@@ -433,7 +431,7 @@ def silent(args, home):
         meshd.resume()
         told("it goes on, until the page is live", page.until("the page is live again", LOADED))
 
-        with damaged(os.path.join(meshd.state_dir, "registry.db")):
+        with of_tomorrow(os.path.join(meshd.state_dir, "registry.db")):
             told("the daemon refuses, until the page says so", page.until("it says that it is refused", REFUSED))
             why = f"{BANNER}.includes('the registry cannot be read') && {BANNER}.includes('meshd doctor')"
             expect("and why", page.ask(why))
