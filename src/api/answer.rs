@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::StatusCode;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
 use super::server::Api;
@@ -99,12 +99,7 @@ pub(super) async fn read<T: Send + 'static>(
     look: impl FnOnce(&Looking) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let place = Arc::clone(&api.looks.registry).acquire_owned().await;
-    look_around(api, move |looking| {
-        // Not before the look is over: nobody may be left who wants to know.
-        let _place = place;
-        look(looking)
-    })
-    .await
+    look_from(place.ok(), api, look).await
 }
 
 /// Looks through trees, too. Where enough do that already, it is refused: who waits may wait for minutes.
@@ -114,11 +109,7 @@ pub(super) async fn walk<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let full = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "others look through trees already: try again");
     let place = Arc::clone(&api.looks.trees).try_acquire_owned().map_err(full)?;
-    look_around(api, move |looking| {
-        let _place = place;
-        look(looking)
-    })
-    .await
+    look_from(Some(place), api, look).await
 }
 
 /// Looks at the registry, and perhaps at some directories: that may take any time, and takes nobody's place.
@@ -126,7 +117,17 @@ pub(super) async fn look_around<T: Send + 'static>(
     api: Api,
     look: impl FnOnce(&Looking) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
+    look_from(None, api, look).await
+}
+
+async fn look_from<T: Send + 'static>(
+    place: Option<OwnedSemaphorePermit>,
+    api: Api,
+    look: impl FnOnce(&Looking) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     blocking(move || {
+        // Until the look is over: nobody may be left who wants to know.
+        let _place = place;
         let registry = Reader::beside(&api.registry).map_err(Problem::from);
         let now = SystemClock::new().now();
         let looked = registry.and_then(|registry| look(&Looking { registry, now, api: &api }));

@@ -163,14 +163,10 @@ impl Memory {
         self.denials.iter().cloned().collect()
     }
 
-    /// Whether this very path is denied.
-    pub fn is_denied_itself(&self, path: &Path) -> bool {
-        self.denials.contains(path)
-    }
-
-    /// Takes more denials.
-    pub fn add_denials(&mut self, denials: &[PathBuf]) {
-        self.denials.extend(denials.iter().cloned());
+    /// Takes more denials, and returns those that are new.
+    pub fn add_denials(&mut self, mut denials: Vec<PathBuf>) -> Vec<PathBuf> {
+        denials.retain(|path| self.denials.insert(path.clone()));
+        denials
     }
 
     /// Takes the denials as they are now.

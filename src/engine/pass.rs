@@ -496,13 +496,15 @@ impl Engine {
         let roots: Vec<PathBuf> = self.roots.iter().map(|root| root.to_path_buf()).collect();
         configure(&mut self.registry, &roots)?;
         // What a person said is on no disk: as much of it as is still known holds, written down or not.
-        let mut denials = self.memory.denials();
+        let denials = self.memory.denials();
         self.memory = Memory::load(&self.registry)?;
-        denials.retain(|path| !self.memory.is_denied_itself(path));
-        self.memory.add_denials(&denials);
+        let missing = self.memory.add_denials(denials);
+        if missing.is_empty() {
+            return Ok(());
+        }
         let now = self.clock.now();
         self.registry.transact(Durability::Synced, |batch| {
-            denials.iter().try_for_each(|path| batch.deny(path, None, None, &now))
+            missing.iter().try_for_each(|path| batch.deny(path, None, None, &now))
         })
     }
 }
